@@ -1,0 +1,172 @@
+# vmq_webhooks - VerneMQ's webhooks for Mosquitto
+#
+# make            build/vmq_webhooks.so and build/vmq-admin
+# make demo       install what is missing, build, and show the job at work
+# make check      everything that proves it, on the three brokers
+# make lint       layers, headers, format, tidy, banned functions
+# make install    into $(DESTDIR)$(PREFIX)
+#
+# Parts of check:
+#   make unit         unit and replay tests
+#   make golden       the cases recorded from VerneMQ (GOLDEN=folder)
+#   make broker       the suite on real brokers
+#   make sanitize     unit and golden tests, and one broker run, under address
+#                     and undefined; pool and admin under thread
+#   make memcheck     unit tests and one broker run under valgrind
+#   make symbols      what the .so exports
+#   make docs         the examples in README and docs/
+#
+# Knobs:
+#   DEV=1           every warning is an error (check and lint set it)
+#   SANITIZE=x      address,undefined or thread; objects in a folder of their own
+#   V=1             show the commands
+
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+PLUGIN_DIR ?= $(PREFIX)/lib/mosquitto
+VERSION := 0.1.0
+comma   := ,
+VARIANT := $(or $(subst $(comma),-,$(SANITIZE)),plain)
+O       := build/obj/$(VARIANT)
+# The plain build's results are what users take; a sanitized one's stay apart.
+OUT     := $(if $(SANITIZE),build/$(VARIANT),build)
+
+PKGS     = libcurl libmicrohttpd libcjson libsodium
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+
+ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVMQ_WEBHOOKS_VERSION='"$(VERSION)"' \
+              -I. -fPIC -fvisibility=hidden -pthread $(PKG_CFLAGS) \
+              -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+              -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wundef
+ifdef DEV
+ALL_CFLAGS += -Werror
+endif
+ifdef SANITIZE
+ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
+              -fno-omit-frame-pointer
+endif
+
+CORE_SRC   := $(filter-out plugin/broker%,$(wildcard conf/*.c cache/*.c pool/*.c plugin/*.c))
+BROKER_SRC := $(wildcard plugin/broker*.c)
+CLI_SRC    := $(wildcard plugin/cli/*.c)
+UNIT_SRC   := $(wildcard test/unit/test_*.c)
+UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c))
+REPLAY_SRC := $(wildcard test/replay/test_*.c)
+REPLAY_HELP := $(filter-out $(REPLAY_SRC),$(wildcard test/replay/*.c))
+GOLDEN_SRC := $(wildcard test/golden/*.c)
+SRC        := $(CORE_SRC) $(BROKER_SRC) $(CLI_SRC)
+HDR        := $(wildcard conf/*.h cache/*.h pool/*.h plugin/*.h plugin/cli/*.h)
+TEST_C     := $(UNIT_SRC) $(UNIT_HELP) $(REPLAY_SRC) $(REPLAY_HELP) $(GOLDEN_SRC) $(wildcard test/*/*.h)
+
+obj = $(patsubst %.c,$O/%.o,$(1))
+UNIT_BIN := $(patsubst test/%.c,$(OUT)/test/%,$(UNIT_SRC) $(REPLAY_SRC))
+# The core without the pool and who speaks to its loop: for the fake pool.
+REPLAY_CORE := $(filter-out pool/% plugin/admin%,$(CORE_SRC))
+
+ifndef V
+Q := @
+say = @printf '  %-6s %s\n' $(1) $@
+endif
+
+.PHONY: all demo check unit golden broker sanitize memcheck symbols docs \
+        lint layers headers format tidy banned install clean tests
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(OUT)/vmq_webhooks.so $(OUT)/vmq-admin
+
+# The host resolves mosquitto_*; whatever else is unresolved is a mistake that
+# the load test finds. nodelete: libcurl's resolver threads may outlive us.
+$(OUT)/vmq_webhooks.so: $(call obj,$(CORE_SRC) $(BROKER_SRC)) plugin/exports.map
+	$(call say,LINK)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -shared -o $@ \
+		$(call obj,$(CORE_SRC) $(BROKER_SRC)) $(PKG_LIBS) \
+		-Wl,-Bsymbolic -Wl,-z,nodelete -Wl,-z,relro,-z,now \
+		-Wl,--version-script=plugin/exports.map
+
+$(OUT)/vmq-admin: $(call obj,$(CLI_SRC))
+	$(call say,LINK)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(OUT)/test/unit/%: $O/test/unit/%.o $(call obj,$(UNIT_HELP) $(CORE_SRC))
+	$(call say,LINK)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(OUT)/test/replay/%: $O/test/replay/%.o $(call obj,$(REPLAY_HELP) $(REPLAY_CORE))
+	$(call say,LINK)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(OUT)/test/golden: $(call obj,$(GOLDEN_SRC) $(UNIT_HELP) $(CORE_SRC))
+	$(call say,LINK)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$O/%.o: %.c Makefile
+	$(call say,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+tests: $(UNIT_BIN) $(OUT)/test/golden
+
+demo:
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/demo
+
+check:
+	$(Q)scripts/check
+
+unit: $(UNIT_BIN)
+	$(Q)scripts/run-unit $(UNIT_BIN)
+
+GOLDEN ?= ../shared/golden
+golden: $(OUT)/test/golden
+	$(Q)for kind in requests responses chains cache-key; do \
+		$(OUT)/test/golden $$kind $(GOLDEN)/$$kind.json || exit 1; done
+
+broker: all
+	$(Q)test/broker/run --all
+
+symbols: $(OUT)/vmq_webhooks.so
+	$(Q)scripts/check-symbols $<
+
+lint: layers headers format banned tidy
+
+layers:
+	$(Q)scripts/check-layers $(SRC) $(HDR)
+
+headers: $(HDR:%=$O/%.ok)
+$O/%.h.ok: %.h Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#include "$<"' | $(CC) $(ALL_CFLAGS) $(CFLAGS) -MMD -MP -MT $@ \
+		-MF $@.d -fsyntax-only -xc - && touch $@
+
+format:
+	$(Q)clang-format --dry-run -Werror $(SRC) $(HDR) $(TEST_C)
+
+banned:
+	$(Q)scripts/check-banned $(SRC) $(HDR) $(TEST_C)
+
+tidy: $(SRC:%=$O/%.tidy)
+$O/%.c.tidy: %.c .clang-tidy
+	$(call say,TIDY)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- $(ALL_CFLAGS) >$@.out 2>$@.err || \
+		{ cat $@.out $@.err; exit 1; }
+	$(Q)touch $@
+
+install: all
+	install -d $(DESTDIR)$(PLUGIN_DIR) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 build/vmq_webhooks.so $(DESTDIR)$(PLUGIN_DIR)
+	install -m 755 build/vmq-admin $(DESTDIR)$(PREFIX)/bin
+
+clean:
+	$(Q)rm -rf build/obj build/test build/vmq_webhooks.so build/vmq-admin \
+		build/address-undefined build/thread
+
+-include $(shell find $O -name '*.d' 2>/dev/null)

@@ -1,0 +1,73 @@
+#include "plugin/admin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "plugin/admin_commands.h"
+#include "plugin/admin_http.h"
+#include "plugin/admin_request.h"
+#include "plugin/admin_socket.h"
+#include "plugin/hook.h"
+#include "pool/pool.h"
+
+struct admin {
+	struct admin_socket socket;
+	struct admin_commands commands;
+};
+
+static void on_request(struct admin_http *http, uint64_t ticket, char *uri,
+		       const struct admin_peer *peer, void *arg)
+{
+	struct admin *admin = arg;
+	char why[ADMIN_ERROR_LEN];
+	struct admin_request req;
+	struct admin_reply reply;
+	int err = admin_request_parse(uri, &req, why);
+
+	if (!err) {
+		admin_command_run(&admin->commands, &req, peer, ticket);
+		return;
+	}
+	reply = admin_reply_error(err == -ENOENT ? 404 : 400, "%s", why);
+	admin_http_answer(http, ticket, &reply);
+}
+
+int admin_create(struct admin **ret, struct hooks *hooks, const char *path,
+		 char *reterr, size_t reterr_len)
+{
+	struct admin *admin = calloc(1, sizeof(*admin));
+	int err = admin ? 0 : -ENOMEM;
+
+	if (!err) {
+		admin->socket.fd = -1;
+		admin->commands.hooks = hooks;
+		err = admin_socket_open(&admin->socket, path, reterr,
+					reterr_len);
+		if (err)
+			goto out;
+		err = admin_http_create(&admin->commands.http,
+					pool_loop(hooks_pool(hooks)),
+					admin->socket.fd, on_request, admin);
+	}
+	if (err)
+		snprintf(reterr, reterr_len,
+			 "cannot answer on the admin socket %s: %s", path,
+			 strerror(-err));
+out:
+	if (err)
+		admin_destroy(admin);
+	else
+		*ret = admin;
+	return err;
+}
+
+void admin_destroy(struct admin *admin)
+{
+	if (!admin)
+		return;
+	admin_http_destroy(admin->commands.http);
+	if (admin->socket.fd >= 0)
+		admin_socket_close(&admin->socket);
+	free(admin);
+}

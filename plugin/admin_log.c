@@ -1,0 +1,79 @@
+#include "plugin/admin_log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "plugin/broker.h"
+#include "plugin/hook.h"
+#include "pool/mailbox.h"
+#include "pool/pool.h"
+
+struct log_mail {
+	struct mail mail; /* first */
+	struct hooks *hooks;
+	char line[512];
+};
+
+static void log_now(struct mail *self)
+{
+	struct log_mail *mail = (struct log_mail *)self;
+
+	hooks_log(mail->hooks, LOG_LEVEL_INFO, "%s", mail->line);
+	free(mail);
+}
+
+/* `url` up to its user, and from its host on: the end of `url` when it
+ * names no user. Returns the length of the first part. */
+static int split_at_user(const char *url, const char **ret_rest)
+{
+	const char *start = strstr(url, "://"), *at = NULL;
+	size_t len;
+
+	start = start ? start + 3 : url;
+	len = strcspn(start, "/?#");
+	for (size_t i = 0; i < len; i++) {
+		if (start[i] == '@')
+			at = start + i;
+	}
+	*ret_rest = at ? at : "";
+	return (int)(at ? (size_t)(start - url) : strlen(url));
+}
+
+void admin_log_change(struct admin_commands *commands,
+		      const struct admin_peer *peer, const char *done,
+		      const char *hook, const char *endpoint)
+{
+	struct log_mail *mail = calloc(1, sizeof(*mail));
+	const char *rest;
+	int shown = split_at_user(endpoint, &rest);
+	char missing[64] = "";
+
+	if (!mail) {
+		commands->unlogged++;
+		return;
+	}
+	if (commands->unlogged)
+		snprintf(missing, sizeof(missing), " (%llu lines are missing)",
+			 (unsigned long long)commands->unlogged);
+	mail->mail.receive = log_now;
+	mail->hooks = commands->hooks;
+	snprintf(mail->line, sizeof(mail->line),
+		 "admin: %s hook=%s by uid %ld pid %ld%s: endpoint=%.*s%s%s",
+		 done, hook, (long)peer->uid, (long)peer->pid, missing, shown,
+		 endpoint, *rest ? "***" : "", rest);
+	if (mailbox_post(pool_owner_box(hooks_pool(commands->hooks)),
+			 &mail->mail) != 0) {
+		free(mail);
+		commands->unlogged++;
+	} else {
+		commands->unlogged = 0;
+	}
+}
+
+void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
+		       size_t entries)
+{
+	hooks_log(hooks, LOG_LEVEL_INFO,
+		  "admin: cleared the cache of %zu entries by uid %ld pid %ld",
+		  entries, (long)peer->uid, (long)peer->pid);
+}

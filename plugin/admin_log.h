@@ -1,0 +1,23 @@
+/*
+ * admin_log.h - a line in the broker's log for every change.
+ *
+ * Only the broker's thread writes to its log, so the dispatcher's lines go
+ * there as mail. A URL's user and password are left out.
+ */
+#ifndef PLUGIN_ADMIN_LOG_H
+#define PLUGIN_ADMIN_LOG_H
+
+#include <stddef.h>
+#include "plugin/admin_commands.h"
+
+/* Dispatcher's thread. A line for which the broker's thread has no room is
+ * counted, and the next one says how many are missing. */
+void admin_log_change(struct admin_commands *commands,
+		      const struct admin_peer *peer, const char *done,
+		      const char *hook, const char *endpoint);
+
+/* Broker's thread. */
+void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
+		       size_t entries);
+
+#endif /* PLUGIN_ADMIN_LOG_H */

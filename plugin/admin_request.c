@@ -1,0 +1,365 @@
+#include "plugin/admin_request.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "conf/conf.h"
+#include "plugin/hook_table.h"
+#include "plugin/settings.h"
+
+#define BIT(arg) (1u << (arg))
+
+const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
+	[ADMIN_SHOW] = {
+		.words = { "show" },
+		.allowed = BIT(ADMIN_ORIGIN),
+		.usage = "show [--origin]",
+	},
+	[ADMIN_REGISTER] = {
+		.words = { "register" },
+		.required = BIT(ADMIN_HOOK) | BIT(ADMIN_ENDPOINT),
+		.allowed = BIT(ADMIN_BASE64PAYLOAD) | BIT(ADMIN_NO_PAYLOAD) |
+			   BIT(ADMIN_RESPONSE_TIMEOUT),
+		.usage = "register hook=<hook> endpoint=<url> "
+			 "[--base64payload=true|false] "
+			 "[--no_payload=true|false] "
+			 "[--response_timeout=<milliseconds>]",
+	},
+	[ADMIN_DEREGISTER] = {
+		.words = { "deregister" },
+		.required = BIT(ADMIN_HOOK) | BIT(ADMIN_ENDPOINT),
+		.usage = "deregister hook=<hook> endpoint=<url>",
+	},
+	[ADMIN_CACHE_SHOW] = {
+		.words = { "cache", "show" },
+		.allowed = BIT(ADMIN_RESET),
+		.usage = "cache show [--reset]",
+	},
+	[ADMIN_CACHE_CLEAR] = {
+		.words = { "cache", "clear" },
+		.usage = "cache clear",
+	},
+};
+
+enum arg_type {
+	TYPE_HOOK,
+	TYPE_URL, /* judged by who registers it */
+	TYPE_BOOL,
+	TYPE_TIMEOUT,
+	TYPE_SWITCH, /* stands alone */
+	TYPE_FORMAT,
+};
+
+static const struct {
+	const char *name;
+	enum arg_type type;
+} arg_table[ADMIN_ARG_COUNT] = {
+	[ADMIN_HOOK] = { "hook", TYPE_HOOK },
+	[ADMIN_ENDPOINT] = { "endpoint", TYPE_URL },
+	[ADMIN_BASE64PAYLOAD] = { "--base64payload", TYPE_BOOL },
+	[ADMIN_NO_PAYLOAD] = { "--no_payload", TYPE_BOOL },
+	[ADMIN_RESPONSE_TIMEOUT] = { "--response_timeout", TYPE_TIMEOUT },
+	[ADMIN_RESET] = { "--reset", TYPE_SWITCH },
+	[ADMIN_ORIGIN] = { "--origin", TYPE_SWITCH },
+	[ADMIN_FORMAT] = { "--format", TYPE_FORMAT },
+};
+
+static int refuse(int err, char reterr[static ADMIN_ERROR_LEN], const char *fmt,
+		  ...) __attribute__((format(printf, 3, 4)));
+
+static int refuse(int err, char reterr[static ADMIN_ERROR_LEN], const char *fmt,
+		  ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reterr, ADMIN_ERROR_LEN, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+/* ---- decoding ---- */
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* In place. False for an escape that is none, or that ends the string. */
+static bool decode(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; from++) {
+		int high, low;
+
+		if (*from != '%') {
+			*to++ = *from == '+' ? ' ' : *from;
+			continue;
+		}
+		high = hex_digit(from[1]);
+		low = high < 0 ? -1 : hex_digit(from[2]);
+		if (low < 0 || (high == 0 && low == 0))
+			return false;
+		*to++ = (char)(high << 4 | low);
+		from += 2;
+	}
+	*to = '\0';
+	return true;
+}
+
+/* ---- commands ---- */
+
+static bool same_words(const char *const *a, char *const *b)
+{
+	while (*a && *b && strcmp(*a, *b) == 0) {
+		a++;
+		b++;
+	}
+	return !*a && !*b;
+}
+
+static int unknown_command(char *const *words,
+			   char reterr[static ADMIN_ERROR_LEN])
+{
+	char names[ADMIN_COMMAND_COUNT][32], given[128];
+	const char *list[ADMIN_COMMAND_COUNT + 1] = { NULL }, *near;
+
+	if (!words[0])
+		return refuse(-EINVAL, reterr,
+			      "a command is missing: show, register, "
+			      "deregister, cache show or cache clear");
+	for (int i = 0; i < ADMIN_COMMAND_COUNT; i++) {
+		const char *const *w = admin_command_table[i].words;
+
+		snprintf(names[i], sizeof(names[i]), "%s%s%s", w[0],
+			 w[1] ? " " : "", w[1] ? w[1] : "");
+		list[i] = names[i];
+	}
+	snprintf(given, sizeof(given), "%s%s%s", words[0], words[1] ? " " : "",
+		 words[1] ? words[1] : "");
+	near = conf_nearest(given, list);
+	if (near)
+		return refuse(-EINVAL, reterr,
+			      "unknown command \"%s\"; did you mean \"%s\"?",
+			      given, near);
+	return refuse(-EINVAL, reterr,
+		      "unknown command \"%s\"; there are show, register, "
+		      "deregister, cache show and cache clear",
+		      given);
+}
+
+static int parse_command(char *path, struct admin_request *req,
+			 char reterr[static ADMIN_ERROR_LEN])
+{
+	char *words[4] = { NULL }, *save = NULL;
+	size_t n = 0;
+
+	for (char *word = strtok_r(path, "/", &save); word && n < 3;
+	     word = strtok_r(NULL, "/", &save)) {
+		if (!decode(word))
+			return refuse(-EINVAL, reterr,
+				      "a bad %%-escape in the command");
+		words[n++] = word;
+	}
+	for (int i = 0; i < ADMIN_COMMAND_COUNT; i++) {
+		if (same_words(admin_command_table[i].words, words)) {
+			req->command = i;
+			return 0;
+		}
+	}
+	return unknown_command(words, reterr);
+}
+
+/* ---- arguments ---- */
+
+static int unknown_hook(const char *name, char reterr[static ADMIN_ERROR_LEN])
+{
+	const char *names[HOOK_COUNT + 1] = { NULL }, *near;
+	int len;
+
+	for (int i = 0; i < HOOK_COUNT; i++)
+		names[i] = hook_table[i].name;
+	near = conf_nearest(name, names);
+	if (near)
+		return refuse(-EINVAL, reterr,
+			      "unknown hook \"%.100s\"; did you mean \"%s\"?",
+			      name, near);
+	len = snprintf(reterr, ADMIN_ERROR_LEN,
+		       "unknown hook \"%.100s\"; there are", name);
+	for (int i = 0; i < HOOK_COUNT && len < ADMIN_ERROR_LEN; i++)
+		len += snprintf(reterr + len, ADMIN_ERROR_LEN - (size_t)len,
+				"%s %s", i ? "," : "", names[i]);
+	return -EINVAL;
+}
+
+static int parse_hook(struct admin_value *value,
+		      char reterr[static ADMIN_ERROR_LEN])
+{
+	value->number = hook_by_name(value->text);
+	if (value->number == HOOK_COUNT)
+		return unknown_hook(value->text, reterr);
+	return 0;
+}
+
+static int parse_bool(const char *name, struct admin_value *value,
+		      char reterr[static ADMIN_ERROR_LEN])
+{
+	value->number = strcmp(value->text, "true") == 0;
+	if (value->number || strcmp(value->text, "false") == 0)
+		return 0;
+	return refuse(-EINVAL, reterr, "%s is true or false, not \"%.100s\"",
+		      name, value->text);
+}
+
+static int parse_timeout(const char *name, struct admin_value *value,
+			 char reterr[static ADMIN_ERROR_LEN])
+{
+	size_t digits = strspn(value->text, "0123456789");
+	unsigned long ms = 0;
+
+	if (digits && digits < 10 && !value->text[digits])
+		ms = strtoul(value->text, NULL, 10);
+	if (ms < SETTINGS_TIMEOUT_MIN_MS || ms > SETTINGS_TIMEOUT_MAX_MS)
+		return refuse(-EINVAL, reterr,
+			      "%s is a number of milliseconds from %d to %d, "
+			      "not \"%.100s\"",
+			      name, SETTINGS_TIMEOUT_MIN_MS,
+			      SETTINGS_TIMEOUT_MAX_MS, value->text);
+	value->number = (uint32_t)ms;
+	return 0;
+}
+
+static int parse_value(enum admin_arg arg, struct admin_value *value,
+		       char reterr[static ADMIN_ERROR_LEN])
+{
+	const char *name = arg_table[arg].name;
+	enum arg_type type = arg_table[arg].type;
+
+	if (type == TYPE_SWITCH) {
+		if (!*value->text)
+			return 0;
+		return refuse(-EINVAL, reterr, "%s takes no value", name);
+	}
+	if (!*value->text)
+		return refuse(-EINVAL, reterr, "%s needs a value", name);
+	switch (type) {
+	case TYPE_HOOK:
+		return parse_hook(value, reterr);
+	case TYPE_BOOL:
+		return parse_bool(name, value, reterr);
+	case TYPE_TIMEOUT:
+		return parse_timeout(name, value, reterr);
+	case TYPE_FORMAT:
+		if (strcmp(value->text, "json") == 0)
+			return 0;
+		return refuse(-EINVAL, reterr,
+			      "%s over HTTP is json; vmq-admin prints others",
+			      name);
+	default:
+		return 0;
+	}
+}
+
+static unsigned allowed_args(const struct admin_command_def *def)
+{
+	return def->required | def->allowed | BIT(ADMIN_FORMAT);
+}
+
+static int unknown_arg(const struct admin_command_def *def, const char *name,
+		       char reterr[static ADMIN_ERROR_LEN])
+{
+	const char *names[ADMIN_ARG_COUNT + 1] = { NULL }, *near;
+	size_t n = 0;
+
+	for (int i = 0; i < ADMIN_ARG_COUNT; i++) {
+		if (allowed_args(def) & BIT(i))
+			names[n++] = arg_table[i].name;
+	}
+	near = conf_nearest(name, names);
+	if (near)
+		return refuse(-EINVAL, reterr,
+			      "unknown argument \"%.100s\"; did you mean "
+			      "\"%s\"?",
+			      name, near);
+	return refuse(-EINVAL, reterr, "unknown argument \"%.100s\"; usage: %s",
+		      name, def->usage);
+}
+
+/* One `key=value`, `--flag=value` or `--flag`. */
+static int parse_arg(char *text, struct admin_request *req,
+		     char reterr[static ADMIN_ERROR_LEN])
+{
+	const struct admin_command_def *def;
+	struct admin_value *value;
+	char *equals = strchr(text, '=');
+	int arg = 0;
+
+	def = &admin_command_table[req->command];
+	if (equals)
+		*equals++ = '\0';
+	else
+		equals = text + strlen(text);
+	if (!decode(text) || !decode(equals))
+		return refuse(-EINVAL, reterr,
+			      "a bad %%-escape in the arguments");
+	while (arg < ADMIN_ARG_COUNT && strcmp(arg_table[arg].name, text) != 0)
+		arg++;
+	if (arg == ADMIN_ARG_COUNT || !(allowed_args(def) & BIT(arg)))
+		return unknown_arg(def, text, reterr);
+	value = &req->args[arg];
+	if (value->given)
+		return refuse(-EINVAL, reterr, "%s is given twice", text);
+	value->given = true;
+	value->text = equals;
+	return parse_value(arg, value, reterr);
+}
+
+static int check_required(const struct admin_request *req,
+			  char reterr[static ADMIN_ERROR_LEN])
+{
+	const struct admin_command_def *def;
+
+	def = &admin_command_table[req->command];
+	for (int i = 0; i < ADMIN_ARG_COUNT; i++) {
+		if ((def->required & BIT(i)) && !req->args[i].given)
+			return refuse(-EINVAL, reterr,
+				      "%s is missing; usage: %s",
+				      arg_table[i].name, def->usage);
+	}
+	return 0;
+}
+
+int admin_request_parse(char *uri, struct admin_request *ret,
+			char reterr[static ADMIN_ERROR_LEN])
+{
+	static const char root[] = "/api/v1/webhooks";
+	char *query = strchr(uri, '?'), *save = NULL;
+	int err;
+
+	if (query)
+		*query++ = '\0';
+	if (strncmp(uri, root, strlen(root)) != 0 ||
+	    (uri[strlen(root)] && uri[strlen(root)] != '/'))
+		return refuse(-ENOENT, reterr,
+			      "no such page; commands are below %s/", root);
+	*ret = (struct admin_request){ 0 };
+	err = parse_command(uri + strlen(root), ret, reterr);
+	if (err || !query)
+		return err ? err : check_required(ret, reterr);
+	for (char *arg = strtok_r(query, "&", &save); arg;
+	     arg = strtok_r(NULL, "&", &save)) {
+		err = parse_arg(arg, ret, reterr);
+		if (err)
+			return err;
+	}
+	return check_required(ret, reterr);
+}

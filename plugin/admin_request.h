@@ -1,0 +1,71 @@
+/*
+ * admin_request.h - a request's address to a command with its arguments.
+ *
+ * A function of its arguments: no I/O, no state, any thread. The table of
+ * commands is here; adding one is adding a row and its handler in
+ * admin_commands.c.
+ */
+#ifndef PLUGIN_ADMIN_REQUEST_H
+#define PLUGIN_ADMIN_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* In the order of the table. */
+enum admin_command {
+	ADMIN_SHOW = 0,
+	ADMIN_REGISTER,
+	ADMIN_DEREGISTER,
+	ADMIN_CACHE_SHOW,
+	ADMIN_CACHE_CLEAR,
+	ADMIN_COMMAND_COUNT
+};
+
+/* In the order of the table. Those from ADMIN_BASE64PAYLOAD on are written
+ * with `--` in front. */
+enum admin_arg {
+	ADMIN_HOOK = 0,
+	ADMIN_ENDPOINT,
+	ADMIN_BASE64PAYLOAD,
+	ADMIN_NO_PAYLOAD,
+	ADMIN_RESPONSE_TIMEOUT,
+	ADMIN_RESET,
+	ADMIN_ORIGIN,
+	ADMIN_FORMAT,
+	ADMIN_ARG_COUNT
+};
+
+struct admin_value {
+	bool given;
+	const char *text; /* decoded; "" for a flag that stands alone */
+	uint32_t number;  /* of a boolean, a time; enum hook_id of a hook */
+};
+
+struct admin_command_def {
+	const char *words[3];       /* ends with NULL */
+	unsigned required, allowed; /* 1u << enum admin_arg */
+	const char *usage;
+};
+
+extern const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT];
+
+struct admin_request {
+	enum admin_command command;
+	struct admin_value args[ADMIN_ARG_COUNT];
+};
+
+#define ADMIN_ERROR_LEN 1024
+
+/*
+ * Parse `uri`, a request target such as
+ * `/api/v1/webhooks/cache/show?--reset`, decoding it in place; texts in `ret`
+ * point into it. The order of arguments is free; `+` and %XX are decoded
+ * once. Returns 0; -ENOENT when it is no address of ours; or -EINVAL for an
+ * unknown command, an argument that is unknown, double, missing or has an
+ * impossible value; both with what is wrong in `reterr`.
+ */
+int admin_request_parse(char *uri, struct admin_request *ret,
+			char reterr[static ADMIN_ERROR_LEN]);
+
+#endif /* PLUGIN_ADMIN_REQUEST_H */

@@ -1,0 +1,494 @@
+/*
+ * broker.c - the plugin as Mosquitto sees it: its three entry points, the
+ * turn of its loop, and what every callback begins with.
+ */
+#include "plugin/broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "plugin/admin.h"
+#include "plugin/broker_private.h"
+#include "plugin/hook_table.h"
+#include "plugin/settings.h"
+#include "pool/pool.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT int mosquitto_plugin_version(int count, const int *versions);
+EXPORT int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata,
+				 struct mosquitto_opt *opts, int count);
+EXPORT int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *opts,
+				    int count);
+
+enum {
+	PLUGIN_VERSION = 5,
+	NO_TICK_MS = 1000,	/* callbacks this long without a TICK */
+	BEAT_MS = 100,		/* a turn of the loop, where none is told */
+};
+
+/* The one thing that is the process's and not an instance's: Mosquitto loads
+ * a .so once, and calls its init for every `plugin` line that names it. */
+static bool loaded;
+
+/* ---- log ---- */
+
+static void log_line(void *ctx, enum log_level level, const char *line)
+{
+	static const int levels[] = {
+		[LOG_LEVEL_DEBUG] = MOSQ_LOG_DEBUG,
+		[LOG_LEVEL_INFO] = MOSQ_LOG_INFO,
+		[LOG_LEVEL_WARN] = MOSQ_LOG_WARNING,
+		[LOG_LEVEL_ERR] = MOSQ_LOG_ERR,
+	};
+	char clean[1024];
+	size_t n = 0;
+
+	(void)ctx;
+	/* Clients and endpoints choose parts of it: one line stays one. */
+	for (; line[n] && n < sizeof(clean) - 1; n++)
+		clean[n] = (unsigned char)line[n] < ' ' ? '?' : line[n];
+	clean[n] = '\0';
+	mosquitto_log_printf(levels[level], "vmq_webhooks: %s", clean);
+}
+
+void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	log_line(p, level, line);
+}
+
+/* ---- wake-up ---- */
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/* Interrupts the broker's epoll_wait(); the pool repeats it until the tick
+ * has come. */
+static void wake(void *ctx)
+{
+	struct plugin *p = ctx;
+
+	pthread_kill(p->thread, SIGURG);
+}
+
+static int catch_sigurg(void)
+{
+	struct sigaction sa = { .sa_handler = nothing, .sa_flags = SA_RESTART };
+
+	sigemptyset(&sa.sa_mask);
+	return sigaction(SIGURG, &sa, NULL) == 0 ? 0 : -errno;
+}
+
+static int64_t now_ms(void *ctx)
+{
+	(void)ctx;
+	return pool_now_ms();
+}
+
+/* ---- what every callback begins with ---- */
+
+void broker_drop_kept(struct plugin *p)
+{
+	verdict_unref(p->kept.verdict);
+	free(p->kept.topic);
+	memset(&p->kept, 0, sizeof(p->kept));
+}
+
+bool broker_keep(struct plugin *p, const struct mosquitto *client,
+		 const char *topic, int event, const struct verdict *v)
+{
+	broker_drop_kept(p);
+	p->kept.topic = strdup(topic);
+	if (!p->kept.topic)
+		return false;
+	p->kept.client = client;
+	p->kept.event = event;
+	p->kept.verdict = verdict_ref(v);
+	return true;
+}
+
+const struct verdict *broker_take(struct plugin *p, int event,
+				  const struct mosquitto *client,
+				  const char *topic)
+{
+	const struct verdict *v = NULL;
+
+	if (p->kept.verdict && p->kept.event == event &&
+	    p->kept.client == client && strcmp(p->kept.topic, topic) == 0)
+		v = verdict_ref(p->kept.verdict);
+	broker_drop_kept(p);
+	return v;
+}
+
+static void beat(struct plugin *p, int64_t now)
+{
+	p->beat_ms = now;
+	client_table_beat(&p->clients);
+}
+
+/* 2.0.11 to 2.0.14 never tick with per_listener_settings: then the callbacks
+ * themselves are the clock. */
+static void do_without_ticks(struct plugin *p)
+{
+	int64_t now;
+
+	if (p->ticked || p->host.frees_replaced)
+		return;
+	now = now_ms(p);
+	if (now - p->started_ms < NO_TICK_MS || now - p->beat_ms < BEAT_MS)
+		return;
+	beat(p, now);
+	if (p->tick_missed)
+		return;
+	p->tick_missed = true;
+	broker_log(p, LOG_LEVEL_ERR,
+		   "this Mosquitto (%s) never ticks with per_listener_settings "
+		   "true: notifications wait for the next event. Set "
+		   "per_listener_settings false or upgrade to 2.0.15",
+		   p->host.version);
+}
+
+void broker_enter(struct plugin *p, enum hook_id may_join,
+		  const struct mosquitto *client)
+{
+	broker_drop_kept(p);
+	hooks_refresh(p->hooks);
+	if (!gather_fits(p->gather, may_join, client))
+		broker_flush_gathered(p);
+	do_without_ticks(p);
+}
+
+bool broker_on_thread(const struct plugin *p)
+{
+	return pthread_equal(pthread_self(), p->thread);
+}
+
+/* ---- events ---- */
+
+enum hook_id broker_hook(enum hook_id v3, bool m5)
+{
+	static const enum hook_id with_m5[][2] = {
+		{ HOOK_AUTH_ON_REGISTER, HOOK_AUTH_ON_REGISTER_M5 },
+		{ HOOK_AUTH_ON_PUBLISH, HOOK_AUTH_ON_PUBLISH_M5 },
+		{ HOOK_AUTH_ON_SUBSCRIBE, HOOK_AUTH_ON_SUBSCRIBE_M5 },
+		{ HOOK_ON_REGISTER, HOOK_ON_REGISTER_M5 },
+		{ HOOK_ON_PUBLISH, HOOK_ON_PUBLISH_M5 },
+		{ HOOK_ON_SUBSCRIBE, HOOK_ON_SUBSCRIBE_M5 },
+		{ HOOK_ON_UNSUBSCRIBE, HOOK_ON_UNSUBSCRIBE_M5 },
+		{ HOOK_ON_DELIVER, HOOK_ON_DELIVER_M5 },
+	};
+
+	for (size_t i = 0; m5 && i < sizeof(with_m5) / sizeof(*with_m5); i++) {
+		if (with_m5[i][0] == v3)
+			return with_m5[i][1];
+	}
+	return v3;
+}
+
+bool broker_is_m5(const struct mosquitto *client)
+{
+	return mosquitto_client_protocol_version(client) == 5;
+}
+
+struct event broker_event(const struct mosquitto *client, enum hook_id hook)
+{
+	return (struct event){
+		.hook = hook,
+		.mountpoint = bytes_of(""),
+		.client_id = bytes_of(mosquitto_client_id(client)),
+		.username = bytes_of(mosquitto_client_username(client)),
+		.peer_addr = bytes_of(mosquitto_client_address(client)),
+	};
+}
+
+/* ---- the loop ---- */
+
+static int on_tick(int event, void *data, void *userdata)
+{
+	struct plugin *p = userdata;
+
+	(void)event;
+	(void)data;
+	p->ticked = true;
+	broker_drop_kept(p);
+	broker_flush_gathered(p);
+	broker_announce_arrivals(p);
+	p->arriving = NULL;
+	beat(p, now_ms(p));
+	hooks_tick(p->hooks);
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* Anything but success ends a 2.1 broker. */
+static int on_reload(int event, void *data, void *userdata)
+{
+	(void)event;
+	(void)data;
+	broker_log(userdata, LOG_LEVEL_INFO,
+		   "SIGHUP: the configuration is read at start-up only; use "
+		   "vmq-admin webhooks register and deregister meanwhile");
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* ---- start ---- */
+
+static const struct {
+	int event;
+	MOSQ_FUNC_generic_callback callback;
+	bool needs_v21;
+} callbacks[] = {
+	{ MOSQ_EVT_RELOAD, on_reload, false },
+	{ MOSQ_EVT_TICK, on_tick, false },
+	{ MOSQ_EVT_BASIC_AUTH, broker_on_basic_auth, false },
+	{ MOSQ_EVT_ACL_CHECK, broker_on_acl, false },
+	{ BROKER_EVT_MESSAGE, broker_on_message, false },
+	{ MOSQ_EVT_DISCONNECT, broker_on_disconnect, false },
+	{ MOSQ_EVT_CONNECT, broker_on_connect, true },
+	{ MOSQ_EVT_CLIENT_OFFLINE, broker_on_offline, true },
+	{ MOSQ_EVT_SUBSCRIBE, broker_on_subscribe, true },
+	{ MOSQ_EVT_UNSUBSCRIBE, broker_on_unsubscribe, true },
+};
+
+enum { CALLBACKS = sizeof(callbacks) / sizeof(callbacks[0]) };
+
+static void unregister(struct plugin *p, size_t n)
+{
+	while (n-- > 0) {
+		if (!callbacks[n].needs_v21 || p->host.v21)
+			mosquitto_callback_unregister(p->id,
+						      callbacks[n].event,
+						      callbacks[n].callback,
+						      NULL);
+	}
+}
+
+static int subscribe_to_broker(struct plugin *p)
+{
+	for (size_t i = 0; i < CALLBACKS; i++) {
+		int rc;
+
+		if (callbacks[i].needs_v21 && !p->host.v21)
+			continue;
+		rc = mosquitto_callback_register(p->id, callbacks[i].event,
+						 callbacks[i].callback, NULL,
+						 p);
+		if (rc == MOSQ_ERR_SUCCESS)
+			continue;
+		broker_log(p, LOG_LEVEL_ERR,
+			   "the broker refused our callback for event %d with "
+			   "code %d",
+			   callbacks[i].event, rc);
+		unregister(p, i);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int load_settings(struct plugin *p, const struct mosquitto_opt *opts,
+			 int count, struct settings **ret)
+{
+	struct conf_error error = { .text = "no memory" };
+	struct settings_opt *list;
+	int err = -ENOMEM;
+
+	list = calloc((size_t)count + 1, sizeof(*list));
+	if (list) {
+		for (int i = 0; i < count; i++)
+			list[i] = (struct settings_opt){ opts[i].key,
+							 opts[i].value };
+		err = settings_load(list, (size_t)count, ret, &error);
+	}
+	free(list);
+	if (err)
+		broker_log(p, LOG_LEVEL_ERR, "%s", error.text);
+	return err;
+}
+
+static int open_admin(struct plugin *p, const struct settings *s)
+{
+	char error[256] = "";
+	int err;
+
+	err = admin_create(&p->admin, p->hooks, s->admin_socket, error,
+			   sizeof(error));
+	if (!err)
+		return 0;
+	if (s->admin_socket_given) {
+		broker_log(p, LOG_LEVEL_ERR, "vmq_webhooks.admin_socket: %s",
+			   error);
+		return err;
+	}
+	broker_log(p, LOG_LEVEL_WARN,
+		   "no admin socket, vmq-admin will not work: %s. Set "
+		   "vmq_webhooks.admin_socket to a path that the broker's user "
+		   "can create",
+		   error);
+	return 0;
+}
+
+static void report(struct plugin *p, const struct settings *s)
+{
+	size_t n = 0;
+
+	for (int h = 0; h < HOOK_COUNT; h++)
+		n += s->chained[h];
+	broker_log(p, LOG_LEVEL_INFO, "version %s in Mosquitto %s, %zu webhooks",
+		   VMQ_WEBHOOKS_VERSION, p->host.version, n);
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		if (hook_table[h].cacheable && s->chained[h] == 0)
+			broker_log(p, LOG_LEVEL_WARN,
+				   "%s has no endpoint: what it decides on is "
+				   "refused unless another plugin or file of "
+				   "the broker allows it",
+				   hook_table[h].name);
+	}
+}
+
+static int start(struct plugin *p, struct settings *s)
+{
+	static const struct broker_ops ops_v20 = {
+		.complete_auth = broker_complete_auth,
+		.log = log_line,
+		.wake = wake,
+		.now_ms = now_ms,
+	};
+	static const struct broker_ops ops_v21 = {
+		.complete_auth = broker_complete_auth,
+		.log = log_line,
+		.wake = wake,
+		.now_ms = now_ms,
+		.delays_logins = true,
+	};
+	int err;
+
+	err = gather_create(&p->gather);
+	if (!err)
+		err = catch_sigurg();
+	if (!err)
+		err = hooks_create(&p->hooks, s,
+				   p->host.v21 ? &ops_v21 : &ops_v20, p);
+	if (!err)
+		err = open_admin(p, s);
+	if (!err)
+		err = hooks_start(p->hooks);
+	if (!err)
+		err = subscribe_to_broker(p);
+	return err;
+}
+
+static void plugin_destroy(struct plugin *p)
+{
+	if (!p)
+		return;
+	p->stopping = true;
+	if (p->hooks)
+		hooks_stop(p->hooks);
+	signal(SIGURG, SIG_DFL);	/* nobody is left to send it */
+	admin_destroy(p->admin);
+	hooks_destroy(p->hooks);
+	gather_destroy(p->gather);
+	broker_drop_kept(p);
+	client_table_clear(&p->clients);
+	free(p);
+}
+
+static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
+			 const struct mosquitto_opt *opts, int count)
+{
+	struct plugin *p = calloc(1, sizeof(*p));
+	struct settings *s = NULL;
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	p->id = id;
+	p->thread = pthread_self();
+	p->started_ms = p->beat_ms = now_ms(p);
+	host_detect(&p->host);
+	err = load_settings(p, opts, count, &s);
+	if (err)
+		goto out;
+	if (!s->enabled) {
+		broker_log(p, LOG_LEVEL_WARN,
+			   "plugins.vmq_webhooks is off: the plugin does "
+			   "nothing");
+		goto out;
+	}
+	err = start(p, s);
+	if (err)
+		broker_log(p, LOG_LEVEL_ERR, "cannot start: %s",
+			   strerror(-err));
+	else
+		report(p, s);
+out:
+	settings_unref(s);
+	if (err)
+		plugin_destroy(p);
+	else
+		*ret = p;
+	return err;
+}
+
+/* ---- the entry points ---- */
+
+int mosquitto_plugin_version(int count, const int *versions)
+{
+	for (int i = 0; i < count; i++) {
+		if (versions[i] == PLUGIN_VERSION)
+			return PLUGIN_VERSION;
+	}
+	return -1;
+}
+
+int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata,
+			  struct mosquitto_opt *opts, int count)
+{
+	struct plugin *p;
+	int err;
+
+	if (loaded) {
+		log_line(NULL, LOG_LEVEL_ERR,
+			 "loaded twice: keep one `plugin` line for "
+			 "vmq_webhooks.so in mosquitto.conf; without "
+			 "per_listener_settings it serves every listener");
+		return MOSQ_ERR_INVAL;
+	}
+	err = plugin_create(&p, id, opts, count);
+	if (err)
+		return err == -ENOMEM ? MOSQ_ERR_NOMEM : MOSQ_ERR_INVAL;
+	if (mosquitto_plugin_set_info)
+		mosquitto_plugin_set_info(id, "vmq_webhooks",
+					  VMQ_WEBHOOKS_VERSION);
+	*userdata = p;
+	loaded = true;
+	return MOSQ_ERR_SUCCESS;
+}
+
+int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *opts,
+			     int count)
+{
+	struct plugin *p = userdata;
+
+	(void)opts;
+	(void)count;
+	if (!p)
+		return MOSQ_ERR_SUCCESS;
+	if (p->hooks) {
+		unregister(p, CALLBACKS);
+		broker_flush_gathered(p);
+	}
+	plugin_destroy(p);
+	loaded = false;
+	return MOSQ_ERR_SUCCESS;
+}

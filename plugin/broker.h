@@ -1,0 +1,38 @@
+/*
+ * broker.h - everything the core may do to the broker.
+ *
+ * broker.c implements this on mosquitto; tests write down what was asked of
+ * it. Nothing else in the tree includes a mosquitto header.
+ */
+#ifndef PLUGIN_BROKER_H
+#define PLUGIN_BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "plugin/event.h"
+#include "plugin/verdict.h"
+
+enum log_level {
+	LOG_LEVEL_DEBUG = 0,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_ERR
+};
+
+struct broker_ops {
+	/* Broker's thread, and only from a tick: it may free clients, so
+	 * never from inside another callback. `ticket` is the one that
+	 * hook_dispatch() gave. The verdict is borrowed. */
+	void (*complete_auth)(void *ctx, const char *client_id,
+			      uint64_t ticket, const struct verdict *verdict);
+	/* Broker's thread. One line, no newline. */
+	void (*log)(void *ctx, enum log_level level, const char *line);
+	/* Any thread: have the broker tick soon. */
+	void (*wake)(void *ctx);
+	/* Any thread. Monotonic. */
+	int64_t (*now_ms)(void *ctx);
+	/* Logins may be delayed (Mosquitto 2.1). */
+	bool delays_logins;
+};
+
+#endif /* PLUGIN_BROKER_H */

@@ -1,0 +1,90 @@
+/*
+ * broker_acl.c - ACL_CHECK: who may be asked about at all.
+ */
+#include "plugin/broker_private.h"
+
+int broker_neutral(const struct plugin *p)
+{
+	return p->host.v21 ? MOSQ_ERR_PLUGIN_IGNORE : MOSQ_ERR_PLUGIN_DEFER;
+}
+
+/* Asked once per subscriber and message: never a call (contract.md, decision
+ * 29). 2.0 has no neutral answer, so there it follows who decides on
+ * subscriptions. */
+static int check_read(struct plugin *p, const struct mosquitto *client)
+{
+	enum hook_id hook;
+
+	if (p->host.v21)
+		return MOSQ_ERR_PLUGIN_IGNORE;
+	hook = broker_hook(HOOK_AUTH_ON_SUBSCRIBE, broker_is_m5(client));
+	return hooks_has(p->hooks, hook) ? MOSQ_ERR_SUCCESS :
+					   MOSQ_ERR_PLUGIN_DEFER;
+}
+
+/* With `check_retain_source` the broker asks again for the publisher of a
+ * retained message, as a client that is none. What was decided when it was
+ * published stands. */
+static int check_retain_source(struct plugin *p)
+{
+	if (p->host.v21)
+		return MOSQ_ERR_PLUGIN_IGNORE;
+	return hooks_has(p->hooks, HOOK_AUTH_ON_PUBLISH) ||
+			       hooks_has(p->hooks, HOOK_AUTH_ON_PUBLISH_M5) ?
+		       MOSQ_ERR_SUCCESS :
+		       MOSQ_ERR_PLUGIN_DEFER;
+}
+
+/* The client's entry, made for one that came in without a login of ours.
+ * Returns false for whom nothing is allowed. */
+static bool admitted(struct plugin *p, const struct mosquitto *client)
+{
+	struct client *c = client_find(&p->clients, client);
+
+	if (!c) {
+		c = client_begin(&p->clients, client,
+				 mosquitto_client_id(client));
+		if (!c)
+			return false;
+		c->clean = mosquitto_client_clean_session(client);
+		c->m5 = broker_is_m5(client);
+	}
+	/* A pending or refused client can only be here for its will. */
+	if (c->state == CLIENT_PENDING || c->state == CLIENT_REFUSED)
+		return false;
+	if (client_take_arrival(&p->clients, c))
+		broker_announce(p, c);
+	return true;
+}
+
+int broker_on_acl(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_acl_check *ed = data;
+	struct plugin *p = userdata;
+
+	(void)event;
+	if (!broker_on_thread(p))
+		return MOSQ_ERR_PLUGIN_DEFER;
+	if (ed->access == MOSQ_ACL_READ) {
+		/* Between the filters of one SUBSCRIBE retained messages are
+		 * checked: what is gathered stays. */
+		broker_drop_kept(p);
+		return check_read(p, ed->client);
+	}
+	if (mosquitto_client_protocol_version(ed->client) == 0)
+		return check_retain_source(p);
+	if (!admitted(p, ed->client)) {
+		broker_enter(p, HOOK_COUNT, NULL);
+		return MOSQ_ERR_ACL_DENIED;
+	}
+	switch (ed->access) {
+	case MOSQ_ACL_WRITE:
+		return broker_acl_publish(p, ed);
+	case MOSQ_ACL_SUBSCRIBE:
+		return broker_acl_subscribe(p, ed);
+	case MOSQ_ACL_UNSUBSCRIBE:
+		return broker_acl_unsubscribe(p, ed);
+	default:
+		return MOSQ_ERR_PLUGIN_DEFER;
+	}
+}

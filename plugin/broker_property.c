@@ -1,0 +1,280 @@
+/*
+ * broker_property.c - MQTT 5 properties between the host's lists and ours.
+ *
+ * The readers are looked up at run time: 2.1 exports them, Debian's 2.0.11
+ * does by accident, 2.0.21 does not; libmosquitto always has them.
+ */
+#include "plugin/broker_host.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum shape {
+	SHAPE_NONE = 0,
+	SHAPE_BYTE,
+	SHAPE_INT16,
+	SHAPE_INT32,
+	SHAPE_VARINT,
+	SHAPE_STRING,
+	SHAPE_BINARY,
+	SHAPE_PAIR,
+};
+
+/* MQTT 5 table 2-4. Those that no PUBLISH carries are not ours to read. */
+static const unsigned char shapes[] = {
+	[MQTT_PROP_PAYLOAD_FORMAT_INDICATOR] = SHAPE_BYTE,
+	[MQTT_PROP_MESSAGE_EXPIRY_INTERVAL] = SHAPE_INT32,
+	[MQTT_PROP_CONTENT_TYPE] = SHAPE_STRING,
+	[MQTT_PROP_RESPONSE_TOPIC] = SHAPE_STRING,
+	[MQTT_PROP_CORRELATION_DATA] = SHAPE_BINARY,
+	[MQTT_PROP_SUBSCRIPTION_IDENTIFIER] = SHAPE_VARINT,
+	[MQTT_PROP_USER_PROPERTY] = SHAPE_PAIR,
+};
+
+typedef const mosquitto_property *read_fn(const mosquitto_property *list,
+					  int id, void *value, bool skip);
+typedef const mosquitto_property *read_binary_fn(const mosquitto_property *list,
+						 int id, void **value,
+						 uint16_t *len, bool skip);
+typedef const mosquitto_property *read_pair_fn(const mosquitto_property *list,
+					       int id, char **name,
+					       char **value, bool skip);
+
+struct readers {
+	int (*identifier)(const mosquitto_property *p);
+	const mosquitto_property *(*next)(const mosquitto_property *p);
+	read_fn *byte, *int16, *int32, *varint, *string;
+	read_binary_fn *binary;
+	read_pair_fn *pair;
+	void (*free)(void *p);
+};
+
+static enum shape shape_of(int id)
+{
+	if (id < 0 || (size_t)id >= sizeof(shapes))
+		return SHAPE_NONE;
+	return shapes[id];
+}
+
+static bool look_up(void *lib, struct readers *r)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} names[] = {
+		{ "mosquitto_property_identifier",
+		  offsetof(struct readers, identifier) },
+		{ "mosquitto_property_next", offsetof(struct readers, next) },
+		{ "mosquitto_property_read_byte",
+		  offsetof(struct readers, byte) },
+		{ "mosquitto_property_read_int16",
+		  offsetof(struct readers, int16) },
+		{ "mosquitto_property_read_int32",
+		  offsetof(struct readers, int32) },
+		{ "mosquitto_property_read_varint",
+		  offsetof(struct readers, varint) },
+		{ "mosquitto_property_read_string",
+		  offsetof(struct readers, string) },
+		{ "mosquitto_property_read_binary",
+		  offsetof(struct readers, binary) },
+		{ "mosquitto_property_read_string_pair",
+		  offsetof(struct readers, pair) },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		void *f = dlsym(lib, names[i].name);
+
+		if (!f)
+			return false;
+		memcpy((char *)r + names[i].offset, &f, sizeof(f));
+	}
+	/* What 2.1's readers return is the broker's to free, 2.0's is libc's. */
+	r->free = mosquitto_plugin_set_info ? mosquitto_free : free;
+	return true;
+}
+
+static bool find_readers(struct readers *r)
+{
+	void *lib;
+
+	if (look_up(RTLD_DEFAULT, r))
+		return true;
+	/* Never closed: the library stays, a second look finds it loaded. */
+	lib = dlopen("libmosquitto.so.1", RTLD_NOW | RTLD_LOCAL);
+	return lib && look_up(lib, r);
+}
+
+/* ---- reading ---- */
+
+/* Take over `text`, which the host's reader made. */
+static int adopt(const struct readers *r, void *text, size_t len,
+		 struct bytes *ret)
+{
+	char *copy = malloc(len + 1);
+
+	if (copy) {
+		memcpy(copy, text, len);
+		copy[len] = '\0';
+		*ret = (struct bytes){ copy, len };
+	}
+	r->free(text);
+	return copy ? 0 : -ENOMEM;
+}
+
+static int read_text(const struct readers *r, const mosquitto_property *p,
+		     int id, struct bytes *ret)
+{
+	char *text = NULL;
+
+	if (!r->string(p, id, &text, false) || !text)
+		return -ENOMEM;
+	return adopt(r, text, strlen(text), ret);
+}
+
+static int read_binary(const struct readers *r, const mosquitto_property *p,
+		       int id, struct bytes *ret)
+{
+	void *data = NULL;
+	uint16_t len = 0;
+
+	if (!r->binary(p, id, &data, &len, false))
+		return -ENOMEM;
+	if (!data) {
+		data = calloc(1, 1);
+		if (!data)
+			return -ENOMEM;
+		*ret = (struct bytes){ data, 0 };
+		return 0;
+	}
+	return adopt(r, data, len, ret);
+}
+
+static int read_pair(const struct readers *r, const mosquitto_property *p,
+		     int id, struct property *ret)
+{
+	char *name = NULL, *value = NULL;
+	int err;
+
+	if (!r->pair(p, id, &name, &value, false) || !name || !value) {
+		r->free(name);
+		r->free(value);
+		return -ENOMEM;
+	}
+	err = adopt(r, name, strlen(name), &ret->name);
+	if (err) {
+		r->free(value);
+		return err;
+	}
+	return adopt(r, value, strlen(value), &ret->text);
+}
+
+static int read_one(const struct readers *r, const mosquitto_property *p,
+		    struct property *ret)
+{
+	uint8_t byte = 0;
+	uint16_t int16 = 0;
+
+	ret->id = r->identifier(p);
+	switch (shape_of(ret->id)) {
+	case SHAPE_BYTE:
+		r->byte(p, ret->id, &byte, false);
+		ret->number = byte;
+		return 0;
+	case SHAPE_INT16:
+		r->int16(p, ret->id, &int16, false);
+		ret->number = int16;
+		return 0;
+	case SHAPE_INT32:
+		r->int32(p, ret->id, &ret->number, false);
+		return 0;
+	case SHAPE_VARINT:
+		r->varint(p, ret->id, &ret->number, false);
+		return 0;
+	case SHAPE_STRING:
+		return read_text(r, p, ret->id, &ret->text);
+	case SHAPE_BINARY:
+		return read_binary(r, p, ret->id, &ret->text);
+	case SHAPE_PAIR:
+		return read_pair(r, p, ret->id, ret);
+	default:
+		return -EINVAL;
+	}
+}
+
+void host_properties_clear(struct host_properties *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		free((void *)p->list[i].name.data);
+		free((void *)p->list[i].text.data);
+	}
+	free(p->list);
+	memset(p, 0, sizeof(*p));
+}
+
+int host_properties_read(const mosquitto_property *from,
+			 struct host_properties *ret)
+{
+	struct readers r;
+	size_t n = 0;
+	int err = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!from)
+		return 0;
+	if (!find_readers(&r))
+		return -ENOTSUP;
+	for (const mosquitto_property *p = from; p; p = r.next(p))
+		n++;
+	ret->list = calloc(n, sizeof(*ret->list));
+	if (!ret->list)
+		return -ENOMEM;
+	for (const mosquitto_property *p = from; p && !err; p = r.next(p)) {
+		if (shape_of(r.identifier(p)) == SHAPE_NONE)
+			continue;
+		err = read_one(&r, p, &ret->list[ret->count++]);
+	}
+	if (err)
+		host_properties_clear(ret);
+	return err;
+}
+
+/* ---- writing ---- */
+
+static int write_one(mosquitto_property **list, const struct property *p)
+{
+	switch (shape_of(p->id)) {
+	case SHAPE_BYTE:
+		return mosquitto_property_add_byte(list, p->id,
+						   (uint8_t)p->number);
+	case SHAPE_INT32:
+		return mosquitto_property_add_int32(list, p->id, p->number);
+	case SHAPE_STRING:
+		return mosquitto_property_add_string(list, p->id, p->text.data);
+	case SHAPE_BINARY:
+		return mosquitto_property_add_binary(
+			list, p->id, p->text.data, (uint16_t)p->text.len);
+	case SHAPE_PAIR:
+		return mosquitto_property_add_string_pair(
+			list, p->id, p->name.data, p->text.data);
+	default:
+		return MOSQ_ERR_INVAL;
+	}
+}
+
+int host_properties_write(const struct property *list, size_t count,
+			  mosquitto_property **ret)
+{
+	mosquitto_property *made = NULL;
+	int rc = MOSQ_ERR_SUCCESS;
+
+	for (size_t i = 0; i < count && rc == MOSQ_ERR_SUCCESS; i++)
+		rc = write_one(&made, &list[i]);
+	if (rc != MOSQ_ERR_SUCCESS) {
+		mosquitto_property_free_all(&made);
+		return rc == MOSQ_ERR_NOMEM ? -ENOMEM : -EINVAL;
+	}
+	*ret = made;
+	return 0;
+}

@@ -1,0 +1,104 @@
+/*
+ * broker_session.c - who comes and who goes: on_register, on_client_wakeup,
+ * on_client_offline, on_client_gone.
+ */
+#include "plugin/broker_private.h"
+
+#include <string.h>
+
+static void tell(struct plugin *p, const struct client *c, enum hook_id hook)
+{
+	struct event ev = broker_event(c->ptr, hook);
+
+	ev.client_id = bytes_of(c->id);
+	hook_tell(p->hooks, &ev);
+}
+
+void broker_announce(struct plugin *p, struct client *c)
+{
+	if (c->state == CLIENT_ONLINE)
+		return;
+	c->state = CLIENT_ONLINE;
+	tell(p, c, HOOK_ON_CLIENT_WAKEUP);
+	tell(p, c, broker_hook(HOOK_ON_REGISTER, c->m5));
+}
+
+void broker_announce_arrivals(struct plugin *p)
+{
+	struct client *c;
+
+	while ((c = client_next_arrival(&p->clients)) != NULL)
+		broker_announce(p, c);
+}
+
+/* Whether the client of this id whose login was just decided takes over. */
+static bool taken_over(const struct plugin *p, const struct client *c)
+{
+	return p->arriving && p->arriving != c &&
+	       strcmp(p->arriving->id, c->id) == 0;
+}
+
+/* Of a session taken over VerneMQ says gone when it, or the new one, is
+ * clean; offline otherwise. */
+static enum hook_id leaves_by(const struct plugin *p, const struct client *c,
+			      bool ended)
+{
+	if (taken_over(p, c))
+		ended = c->clean || p->arriving->clean;
+	return ended ? HOOK_ON_CLIENT_GONE : HOOK_ON_CLIENT_OFFLINE;
+}
+
+/* `ended`: the session, not only the connection. */
+static void leave(struct plugin *p, struct client *c, bool ended)
+{
+	bool arrived = client_take_arrival(&p->clients, c);
+
+	/* Let in by us and gone within one turn of the loop. Of a deferred one
+	 * nobody knows whether another plugin let it in: silence. */
+	if (arrived && c->state == CLIENT_ADMITTED)
+		broker_announce(p, c);
+	if (c->state == CLIENT_ONLINE)
+		tell(p, c, leaves_by(p, c, ended));
+	if (c->state == CLIENT_REFUSED || c->state == CLIENT_PENDING) {
+		client_doom(&p->clients, c);
+		return;
+	}
+	c->state = CLIENT_LEFT;
+	/* While a session lives a delayed will may still come, and then it
+	 * must be known to be one. */
+	if (ended && !(c->m5 && !p->host.v21))
+		client_doom(&p->clients, c);
+}
+
+int broker_on_disconnect(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_disconnect *ed = data;
+	struct plugin *p = userdata;
+	struct client *c;
+
+	(void)event;
+	broker_enter(p, HOOK_COUNT, NULL);
+	c = client_find(&p->clients, ed->client);
+	if (!c)
+		return MOSQ_ERR_SUCCESS;
+	/* On 2.1 the session has ended, or was taken over, in which case the
+	 * clean flag counts again. On 2.0 the flag is all there is. */
+	leave(p, c,
+	      p->host.v21 ? ed->reason != BROKER_SESSION_TAKEN_OVER || c->clean :
+			    c->clean);
+	return MOSQ_ERR_SUCCESS;
+}
+
+int broker_on_offline(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_client_offline *ed = data;
+	struct plugin *p = userdata;
+	struct client *c;
+
+	(void)event;
+	broker_enter(p, HOOK_COUNT, NULL);
+	c = client_find(&p->clients, ed->client);
+	if (c)
+		leave(p, c, false);
+	return MOSQ_ERR_SUCCESS;
+}

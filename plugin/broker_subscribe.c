@@ -1,0 +1,228 @@
+/*
+ * broker_subscribe.c - subscriptions: asked filter by filter, told of packet
+ * by packet.
+ */
+#include "plugin/broker_private.h"
+
+#include <string.h>
+#include "plugin/topic.h"
+
+/* MQTT 5 section 3.8.3.1. */
+enum {
+	OPTION_QOS = 0x03,
+	OPTION_NO_LOCAL = 0x04,
+	OPTION_RAP = 0x08,
+	OPTION_RETAIN_HANDLING_SHIFT = 4,
+};
+
+static void emit(void *arg, const struct event *ev)
+{
+	struct plugin *p = arg;
+
+	hook_tell(p->hooks, ev);
+}
+
+void broker_flush_gathered(struct plugin *p)
+{
+	gather_flush(p->gather, emit, p);
+}
+
+static void gather(struct plugin *p, const struct mosquitto *client,
+		   enum hook_id v3, const struct topic *topic,
+		   const struct property *properties, size_t count)
+{
+	enum hook_id hook = broker_hook(v3, broker_is_m5(client));
+	struct event ev;
+
+	if (!hooks_has(p->hooks, hook))
+		return;
+	if (!gather_fits(p->gather, hook, client))
+		broker_flush_gathered(p);
+	ev = broker_event(client, hook);
+	ev.properties = properties;
+	ev.properties_count = count;
+	if (gather_add(p->gather, client, &ev, topic) != 0)
+		broker_log(p, LOG_LEVEL_ERR,
+			   "no memory to tell of a subscription");
+}
+
+static void enter_for(struct plugin *p, const struct mosquitto *client,
+		      enum hook_id v3)
+{
+	broker_enter(p, broker_hook(v3, broker_is_m5(client)), client);
+}
+
+/* ---- the question ---- */
+
+static bool same_text(struct bytes a, struct bytes b)
+{
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+/* What the reply makes of the one filter that was asked. False: refused. */
+static bool granted(struct plugin *p, const struct event *ev,
+		    const struct verdict *v, struct topic *ret)
+{
+	const struct topic *asked = ev->topics;
+	bool changes;
+
+	*ret = *asked;
+	if (!verdict_has(v, MODIFIER_TOPICS))
+		return true;
+	if (v->topics_count != 1) {
+		broker_log(p, LOG_LEVEL_WARN,
+			   "subscription of client %.*s refused: asked for one "
+			   "filter, the reply lists %zu",
+			   (int)ev->client_id.len,
+			   (const char *)ev->client_id.data, v->topics_count);
+		return false;
+	}
+	*ret = v->topics[0];
+	if (ret->qos < 0 || ret->qos > 2)
+		return false;
+	changes = ret->qos != asked->qos ||
+		  !same_text(ret->filter, asked->filter);
+	if (!changes || p->host.v21)
+		return true;
+	broker_log(p, LOG_LEVEL_WARN,
+		   "subscription of client %.*s to %.*s refused: the reply "
+		   "rewrites it, which Mosquitto %s cannot do",
+		   (int)ev->client_id.len, (const char *)ev->client_id.data,
+		   (int)asked->filter.len, (const char *)asked->filter.data,
+		   p->host.version);
+	return false;
+}
+
+static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
+		     const struct event *ev, const struct verdict *v)
+{
+	struct topic topic;
+
+	if (!granted(p, ev, v, &topic))
+		return MOSQ_ERR_ACL_DENIED;
+	if (!p->host.v21)
+		gather(p, ed->client, HOOK_ON_SUBSCRIBE, &topic, NULL, 0);
+	else if (verdict_has(v, MODIFIER_TOPICS) &&
+		 !broker_keep(p, ed->client, ed->topic, MOSQ_EVT_SUBSCRIBE, v))
+		return MOSQ_ERR_ACL_DENIED;
+	return MOSQ_ERR_SUCCESS;
+}
+
+int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
+{
+	bool m5 = broker_is_m5(ed->client);
+	struct topic topic = {
+		.filter = bytes_of(ed->topic),
+		.qos = ed->qos,
+	};
+	const struct verdict *v;
+	struct event ev;
+	int rc = MOSQ_ERR_ACL_DENIED;
+
+	enter_for(p, ed->client, HOOK_ON_SUBSCRIBE);
+	if (topic_is_control(topic.filter))
+		return MOSQ_ERR_PLUGIN_DEFER;
+	ev = broker_event(ed->client, broker_hook(HOOK_AUTH_ON_SUBSCRIBE, m5));
+	ev.topics = &topic;
+	ev.topics_count = 1;
+	hook_ask(p->hooks, &ev, false, &v, NULL);
+	if (v->decision == DECISION_NEXT)
+		rc = MOSQ_ERR_PLUGIN_DEFER;
+	else if (v->decision == DECISION_OK)
+		rc = carry_out(p, ed, &ev, v);
+	verdict_unref(v);
+	return rc;
+}
+
+/* ---- 2.1: the accepted subscription ---- */
+
+/* The SUBACK has the requested qos all the same. */
+static bool rewrite(struct mosquitto_evt_subscribe *ed, const struct topic *to)
+{
+	char *filter = mosquitto_strdup(to->filter.data);
+
+	if (!filter)
+		return false;
+	ed->data.topic_filter = filter;	/* the broker frees the old one */
+	ed->data.options = (uint8_t)((ed->data.options & ~OPTION_QOS) |
+				     to->qos);
+	if (!to->has_options)
+		return true;
+	ed->data.options = (uint8_t)(to->qos |
+				     (to->no_local ? OPTION_NO_LOCAL : 0) |
+				     (to->rap ? OPTION_RAP : 0) |
+				     to->retain_handling
+					     << OPTION_RETAIN_HANDLING_SHIFT);
+	return true;
+}
+
+static struct topic topic_of(const struct mosquitto_subscription *sub, bool m5)
+{
+	return (struct topic){
+		.filter = bytes_of(sub->topic_filter),
+		.qos = sub->options & OPTION_QOS,
+		.has_options = m5,
+		.no_local = sub->options & OPTION_NO_LOCAL,
+		.rap = sub->options & OPTION_RAP,
+		.retain_handling = sub->options >>
+				   OPTION_RETAIN_HANDLING_SHIFT & 0x03,
+	};
+}
+
+int broker_on_subscribe(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_subscribe *ed = data;
+	struct plugin *p = userdata;
+	bool m5 = broker_is_m5(ed->client);
+	struct property id = {
+		.id = MQTT_PROP_SUBSCRIPTION_IDENTIFIER,
+		.number = ed->data.identifier,
+	};
+	const struct verdict *v;
+	struct topic topic;
+	bool ok = true;
+
+	v = broker_take(p, event, ed->client, ed->data.topic_filter);
+	enter_for(p, ed->client, HOOK_ON_SUBSCRIBE);
+	if (v)
+		ok = rewrite(ed, &v->topics[0]);
+	verdict_unref(v);
+	if (!ok)
+		return MOSQ_ERR_NOMEM;	/* closes the connection */
+	topic = topic_of(&ed->data, m5);
+	gather(p, ed->client, HOOK_ON_SUBSCRIBE, &topic, &id,
+	       ed->data.identifier ? 1 : 0);
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* ---- unsubscribe ---- */
+
+static void gather_unsubscribe(struct plugin *p, const struct mosquitto *client,
+			       const char *filter)
+{
+	struct topic topic = { .filter = bytes_of(filter) };
+
+	enter_for(p, client, HOOK_ON_UNSUBSCRIBE);
+	gather(p, client, HOOK_ON_UNSUBSCRIBE, &topic, NULL, 0);
+}
+
+/* Nobody may be held to a subscription (contract.md, 5.7). On 2.0 only
+ * success lets it go, on 2.1 its own event follows. */
+int broker_acl_unsubscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
+{
+	if (p->host.v21) {
+		enter_for(p, ed->client, HOOK_ON_UNSUBSCRIBE);
+		return MOSQ_ERR_PLUGIN_IGNORE;
+	}
+	gather_unsubscribe(p, ed->client, ed->topic);
+	return MOSQ_ERR_SUCCESS;
+}
+
+int broker_on_unsubscribe(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_unsubscribe *ed = data;
+
+	(void)event;
+	gather_unsubscribe(userdata, ed->client, ed->data.topic_filter);
+	return MOSQ_ERR_SUCCESS;
+}

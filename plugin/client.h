@@ -1,0 +1,81 @@
+/*
+ * client.h - what we know of each client the broker showed us.
+ *
+ * Keyed by the broker's pointer, which it reuses: every BASIC_AUTH,
+ * EXT_AUTH_START and CONNECT begins a new life (contract.md, decision 25). A
+ * refused client is remembered until its will is out. Broker's thread only.
+ */
+#ifndef PLUGIN_CLIENT_H
+#define PLUGIN_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+#include "plugin/verdict.h"
+
+struct mosquitto;
+
+enum client_state {
+	CLIENT_UNASKED = 0,	/* came in without us: a certificate's name */
+	CLIENT_PENDING,		/* its login is under way */
+	CLIENT_REFUSED,
+	CLIENT_DEFERRED,	/* we had no opinion; somebody else may admit it */
+	CLIENT_ADMITTED,	/* by us, not yet announced */
+	CLIENT_ONLINE,		/* announced: register, wakeup */
+	CLIENT_LEFT,
+};
+
+struct client {
+	const struct mosquitto *ptr;	/* the key */
+	enum client_state state;
+	char *id;
+	bool clean;			/* of its CONNECT; reads differently
+					 * once it is taken over */
+	bool m5;
+	uint64_t ticket;		/* CLIENT_PENDING */
+	const struct verdict *login;	/* changes to apply at CONNECT */
+	unsigned doomed;		/* beat after which it may be forgotten;
+					 * 0: not doomed */
+	struct client *next_doomed, *next_arrival;	/* private */
+	UT_hash_handle hh, by_ticket;	/* private */
+};
+
+struct client_table {
+	struct client *all;
+	struct client *pending;		/* by ticket */
+	struct client *doomed;
+	struct client *arrivals;	/* ADMITTED or DEFERRED, not announced */
+	unsigned beat;			/* of the broker's loop */
+};
+
+/* The client, or NULL when this pointer was never shown. */
+struct client *client_find(struct client_table *t,
+			   const struct mosquitto *ptr);
+
+/* Begin a new life at this pointer, whatever was there. Returns NULL without
+ * memory. */
+struct client *client_begin(struct client_table *t,
+			    const struct mosquitto *ptr, const char *id);
+
+/* Its login is under way: CLIENT_PENDING, to be found by `ticket` until
+ * client_decided(). False without memory, and then nothing has changed. */
+bool client_pend(struct client_table *t, struct client *c, uint64_t ticket);
+struct client *client_by_ticket(struct client_table *t, uint64_t ticket);
+void client_decided(struct client_table *t, struct client *c);
+
+/* Put it among those that client_next_arrival() hands out, oldest first. */
+void client_arrives(struct client_table *t, struct client *c);
+/* Take one out again; NULL when none is left. */
+struct client *client_next_arrival(struct client_table *t);
+/* Take this one out; false when it was not there. */
+bool client_take_arrival(struct client_table *t, struct client *c);
+
+/* Forget it two beats from now: its will is out by then. */
+void client_doom(struct client_table *t, struct client *c);
+
+/* One turn of the broker's loop has passed. */
+void client_table_beat(struct client_table *t);
+
+void client_table_clear(struct client_table *t);
+
+#endif /* PLUGIN_CLIENT_H */

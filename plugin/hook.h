@@ -1,0 +1,84 @@
+/*
+ * hook.h - one event's way through the house: for each endpoint of the
+ * hook's chain encode, cache, pool, decode; then a verdict.
+ *
+ * Broker's thread only, unless a function says otherwise. A hook cannot
+ * fail: whatever goes wrong has become a refusal and a line in the log.
+ */
+#ifndef PLUGIN_HOOK_H
+#define PLUGIN_HOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "plugin/event.h"
+#include "plugin/verdict.h"
+
+struct broker_ops;
+struct cache_stats;
+struct hooks;
+struct pool;
+struct settings;
+
+/* Start nothing; take a reference of `s`. `ops` must outlive the result.
+ * Returns 0 or -errno. */
+int hooks_create(struct hooks **ret, struct settings *s,
+		 const struct broker_ops *ops, void *ops_ctx);
+
+/* Start the dispatcher. Returns 0 or -errno. */
+int hooks_start(struct hooks *hooks);
+
+/* Whether any endpoint is registered for `hook`. */
+bool hooks_has(struct hooks *hooks, enum hook_id hook);
+
+enum hook_result {
+	HOOK_DONE = 0,	/* `ret` is set: verdict_unref() it */
+	HOOK_PENDING,	/* `ret_ticket` is set, and complete_auth() follows
+			 * once, unless the client starts over first */
+};
+
+/*
+ * Ask the chain of an HOOK_ASKS or HOOK_OFFERS hook. With `may_delay` an
+ * answer that needs a call is PENDING; without it the broker's thread waits.
+ * Without any endpoint the verdict is DECISION_NEXT.
+ */
+enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
+			  bool may_delay, const struct verdict **ret,
+			  uint64_t *ret_ticket);
+
+/* Tell every endpoint of an HOOK_TELLS hook. Never waits; in the order of
+ * the calls, for one client and endpoint. */
+void hook_tell(struct hooks *hooks, const struct event *ev);
+
+/* The client's delayed login no longer counts: its answer will be dropped. */
+void hook_forget(struct hooks *hooks, const char *client_id);
+
+/* From the broker's tick: apply the answers that came in, take up new
+ * settings, sweep the cache. Returns how many calls are still open. */
+unsigned hooks_tick(struct hooks *hooks);
+
+/* From any other callback: take up new settings, and nothing that could
+ * touch a client. */
+void hooks_refresh(struct hooks *hooks);
+
+/* For the admin socket. */
+
+/* A reference to the settings in force. Any thread. */
+struct settings *hooks_settings(struct hooks *hooks);
+
+/* Put `s` in force in place of `old`, and take a reference of its own. Any
+ * thread. Returns 0; -EAGAIN when `old` is no longer in force (look again);
+ * or -ENOMEM. */
+int hooks_apply(struct hooks *hooks, const struct settings *old,
+		struct settings *s);
+
+struct pool *hooks_pool(struct hooks *hooks);
+size_t hooks_cache_clear(struct hooks *hooks);
+void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Stop the dispatcher and join it; every open call has ended. */
+void hooks_stop(struct hooks *hooks);
+void hooks_destroy(struct hooks *hooks);	/* NULL is fine */
+
+#endif /* PLUGIN_HOOK_H */

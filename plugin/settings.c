@@ -1,0 +1,196 @@
+#include "plugin/settings.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "plugin/settings_private.h"
+#include "pool/pool.h"
+
+/* ---- counters ---- */
+
+static struct webhook_stats *stats_ref(struct webhook_stats *stats)
+{
+	if (!stats)
+		stats = calloc(1, sizeof(*stats));
+	if (stats)
+		atomic_fetch_add_explicit(&stats->refs, 1,
+					  memory_order_relaxed);
+	return stats;
+}
+
+static void stats_unref(struct webhook_stats *stats)
+{
+	if (stats && atomic_fetch_sub_explicit(&stats->refs, 1,
+					       memory_order_acq_rel) == 1)
+		free(stats);
+}
+
+/* ---- in the making ---- */
+
+struct settings *settings_new(void)
+{
+	struct settings *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	atomic_init(&s->refs, 1);
+	s->enabled = true;
+	s->pool_max_connections = SETTINGS_CONNECTIONS_DEFAULT;
+	s->pool_timeout_ms = SETTINGS_POOL_TIMEOUT_DEFAULT_MS;
+	return s;
+}
+
+static void webhook_clear(struct webhook *webhook)
+{
+	free(webhook->name);
+	free(webhook->endpoint);
+	stats_unref(webhook->stats);
+}
+
+int settings_append(struct settings *s, const struct webhook *webhook,
+		    struct webhook_stats *stats)
+{
+	struct webhook copy = *webhook, *chain = s->chain[webhook->hook];
+	size_t n = s->chained[webhook->hook];
+
+	chain = realloc(chain, (n + 1) * sizeof(*chain));
+	if (!chain)
+		return -ENOMEM;
+	s->chain[webhook->hook] = chain;
+	copy.name = webhook->name ? strdup(webhook->name) : NULL;
+	copy.endpoint = strdup(webhook->endpoint);
+	copy.stats = stats_ref(stats);
+	if ((webhook->name && !copy.name) || !copy.endpoint || !copy.stats) {
+		webhook_clear(&copy);
+		return -ENOMEM;
+	}
+	chain[n] = copy;
+	s->chained[webhook->hook] = n + 1;
+	s->webhooks++;
+	return 0;
+}
+
+/* A copy of `s` but for the webhook `without`, which may be NULL. */
+static int copy_without(const struct settings *s, const struct webhook *without,
+			struct settings **ret)
+{
+	struct settings *copy = settings_new();
+	int err = -ENOMEM;
+
+	if (!copy)
+		return -ENOMEM;
+	copy->enabled = s->enabled;
+	copy->pool_max_connections = s->pool_max_connections;
+	copy->pool_timeout_ms = s->pool_timeout_ms;
+	copy->admin_socket_given = s->admin_socket_given;
+	copy->admin_socket = strdup(s->admin_socket);
+	if (!copy->admin_socket)
+		goto out;
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		for (size_t i = 0; i < s->chained[h]; i++) {
+			const struct webhook *w = &s->chain[h][i];
+
+			if (w == without)
+				continue;
+			err = settings_append(copy, w, w->stats);
+			if (err)
+				goto out;
+		}
+	}
+	err = 0;
+out:
+	if (err)
+		settings_unref(copy);
+	else
+		*ret = copy;
+	return err;
+}
+
+/* ---- values ---- */
+
+const struct webhook *settings_find(const struct settings *s, enum hook_id hook,
+				    const char *endpoint)
+{
+	for (size_t i = 0; i < s->chained[hook]; i++)
+		if (strcmp(s->chain[hook][i].endpoint, endpoint) == 0)
+			return &s->chain[hook][i];
+	return NULL;
+}
+
+static int check_webhook(const struct settings *s,
+			 const struct webhook *webhook,
+			 struct conf_error *reterr)
+{
+	char reason[CONF_REASON_LEN] = "";
+	int err = -EINVAL;
+
+	if (s->webhooks >= SETTINGS_WEBHOOKS_MAX)
+		snprintf(reason, sizeof(reason), "more than %d webhooks",
+			 SETTINGS_WEBHOOKS_MAX);
+	else if (webhook->timeout_ms < SETTINGS_TIMEOUT_MIN_MS ||
+		 webhook->timeout_ms > SETTINGS_TIMEOUT_MAX_MS)
+		snprintf(reason, sizeof(reason),
+			 "response_timeout: allowed: %d to %d (ms)",
+			 SETTINGS_TIMEOUT_MIN_MS, SETTINGS_TIMEOUT_MAX_MS);
+	else
+		err = pool_check_url(webhook->endpoint, reason);
+	if (err == -EINVAL)
+		snprintf(reterr->text, sizeof(reterr->text), "%s", reason);
+	return err;
+}
+
+int settings_with(const struct settings *s, const struct webhook *hook,
+		  struct settings **ret, struct conf_error *reterr)
+{
+	struct webhook added = *hook;
+	struct settings *copy;
+	int err;
+
+	added.name = NULL;
+	err = check_webhook(s, hook, reterr);
+	if (err)
+		return err;
+	if (settings_find(s, hook->hook, hook->endpoint))
+		return -EEXIST;
+	err = copy_without(s, NULL, &copy);
+	if (err)
+		return err;
+	err = settings_append(copy, &added, NULL);
+	if (err)
+		settings_unref(copy);
+	else
+		*ret = copy;
+	return err;
+}
+
+int settings_without(const struct settings *s, enum hook_id hook,
+		     const char *endpoint, struct settings **ret)
+{
+	const struct webhook *webhook = settings_find(s, hook, endpoint);
+
+	if (!webhook)
+		return -ENOENT;
+	return copy_without(s, webhook, ret);
+}
+
+struct settings *settings_ref(struct settings *s)
+{
+	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+	return s;
+}
+
+void settings_unref(struct settings *s)
+{
+	if (!s ||
+	    atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		for (size_t i = 0; i < s->chained[h]; i++)
+			webhook_clear(&s->chain[h][i]);
+		free(s->chain[h]);
+	}
+	free(s->admin_socket);
+	free(s);
+}

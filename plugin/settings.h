@@ -1,0 +1,115 @@
+/*
+ * settings.h - all that an operator can set, as one immutable value.
+ *
+ * A reload and an admin's `register` both make a new value; whoever holds
+ * the old one keeps it until done. References are counted atomically: any
+ * thread may hold one, make one from another, and let go.
+ */
+#ifndef PLUGIN_SETTINGS_H
+#define PLUGIN_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "cache/cache.h"
+#include "conf/conf.h"
+#include "plugin/codec.h"
+#include "plugin/event.h"
+
+/* Counters of one webhook, shared by every settings value that holds it and
+ * freed with the last. Whoever keeps cache entries under `cache` drops that
+ * group before letting go of those settings. Relaxed atomics: written by the
+ * broker's thread, read by any. */
+struct webhook_stats {
+	_Atomic unsigned refs; /* private */
+	struct cache_group cache;
+	/* `requests` counts calls whose end is known, as VerneMQ's metric;
+	 * `errors` those without a usable answer, and denials. */
+	_Atomic uint64_t requests, errors, bytes_sent;
+	/* Broker's thread only: what was already said once, and the limiter
+	 * of its log lines. */
+	uint32_t warned; /* 1u << enum webhook_warning */
+	int64_t logged_ms;
+	uint64_t unlogged;
+};
+
+enum webhook_warning {
+	WARNED_CACHED_PAYLOAD = 0, /* contract.md, decision 10 */
+	WARNED_NO_EFFECT,          /* a modifier that the host ignores */
+};
+
+/* One endpoint on one hook. */
+struct webhook {
+	enum hook_id hook;
+	char *name;          /* in the configuration; NULL: registered at
+			      * run time */
+	char *endpoint;      /* the URL, verbatim */
+	uint32_t timeout_ms; /* `response_timeout` */
+	struct codec_opts codec;
+	struct webhook_stats *stats;
+};
+
+struct settings {
+	_Atomic unsigned refs; /* private */
+	bool enabled;          /* `plugins.vmq_webhooks`; off: be inert */
+	/* Per hook an array, asked in this order until one says ok or error:
+	 * registration order, which for a configuration is the order of the
+	 * names as bytes (contract.md 12). */
+	struct webhook *chain[HOOK_COUNT];
+	size_t chained[HOOK_COUNT];
+	size_t webhooks; /* in all chains */
+	uint32_t pool_max_connections;
+	uint32_t pool_timeout_ms;
+	char *admin_socket;
+	bool admin_socket_given; /* the operator named it */
+};
+
+/* One `plugin_opt_...` line of mosquitto.conf. Borrowed. */
+struct settings_opt {
+	const char *key; /* without "plugin_opt_" */
+	const char *value;
+};
+
+/*
+ * Read the options, and the file that `config_file` among them names. A key
+ * given twice, in whichever places, is an error, as is anything else that is
+ * not as docs/configuration.md has it; one webhook's keys may stand in both.
+ * Returns 0 with one reference; or -EINVAL, -ENOMEM, -errno of the file,
+ * with `reterr` filled.
+ */
+int settings_load(const struct settings_opt *opts, size_t n,
+		  struct settings **ret, struct conf_error *reterr);
+
+/* A copy of `s` with one webhook more, at the end of its chain; `hook` is
+ * copied, its name and stats are ignored. Returns 0; -EEXIST (the hook has
+ * that endpoint); -EINVAL (URL, timeout, too many) with `reterr`; or
+ * -ENOMEM. */
+int settings_with(const struct settings *s, const struct webhook *hook,
+		  struct settings **ret, struct conf_error *reterr);
+
+/* A copy of `s` with one fewer. Returns 0, -ENOENT or -ENOMEM. */
+int settings_without(const struct settings *s, enum hook_id hook,
+		     const char *endpoint, struct settings **ret);
+
+/* The webhook with that endpoint in the hook's chain, or NULL. Valid as
+ * long as `s`. */
+const struct webhook *settings_find(const struct settings *s, enum hook_id hook,
+				    const char *endpoint);
+
+/* Returns `s`, with one reference more. */
+struct settings *settings_ref(struct settings *s);
+void settings_unref(struct settings *s); /* NULL is fine */
+
+/* Bounds and defaults, for configuration and admin commands alike. */
+#define SETTINGS_TIMEOUT_DEFAULT_MS      5000
+#define SETTINGS_TIMEOUT_MIN_MS          1
+#define SETTINGS_TIMEOUT_MAX_MS          600000
+#define SETTINGS_CONNECTIONS_DEFAULT     100
+#define SETTINGS_CONNECTIONS_MAX         10000
+#define SETTINGS_POOL_TIMEOUT_DEFAULT_MS 60000
+#define SETTINGS_POOL_TIMEOUT_MAX_MS     86400000
+#define SETTINGS_WEBHOOKS_MAX            1000
+#define SETTINGS_CACHE_BYTES             (64 * 1024 * 1024)
+#define SETTINGS_ADMIN_SOCKET            "/run/mosquitto/vmq_webhooks.sock"
+
+#endif /* PLUGIN_SETTINGS_H */

@@ -1,0 +1,19 @@
+/*
+ * settings_private.h - settings in the making, shared by the files of
+ * settings.h. Nobody else sees these before they are whole.
+ */
+#ifndef PLUGIN_SETTINGS_PRIVATE_H
+#define PLUGIN_SETTINGS_PRIVATE_H
+
+#include "plugin/settings.h"
+
+/* The defaults, no webhook, one reference; `admin_socket` is yet NULL.
+ * NULL: no memory. */
+struct settings *settings_new(void);
+
+/* Copy a webhook to the end of its chain. It shares `stats`, or has fresh
+ * ones when that is NULL. Returns 0 or -ENOMEM, `s` unchanged. */
+int settings_append(struct settings *s, const struct webhook *webhook,
+		    struct webhook_stats *stats);
+
+#endif /* PLUGIN_SETTINGS_PRIVATE_H */

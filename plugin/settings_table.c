@@ -1,0 +1,387 @@
+/*
+ * settings_table.c - every key that an operator may set, one row each, and
+ * the way from there to a settings value.
+ */
+#include "plugin/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include "plugin/hook_table.h"
+#include "plugin/settings_private.h"
+#include "plugin/topic.h"
+#include "pool/pool.h"
+
+enum {
+	NAME_MAX_LEN = 128
+};
+
+/* A webhook of which some keys were read. */
+struct draft {
+	struct draft *next; /* by name */
+	char *name;
+	char *place;   /* where the first of its keys stands */
+	unsigned hook; /* HOOK_COUNT: not yet */
+	char *endpoint;
+	bool base64encode, no_payload;
+	uint32_t response_timeout;
+};
+
+/* What the sections fill. */
+struct drafts {
+	struct settings *settings;
+	struct draft *first;
+	size_t count;
+};
+
+/* ---- checks ---- */
+
+static int check_socket(const char *value, char reterr[static CONF_REASON_LEN])
+{
+	size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (*value == '/' && strlen(value) <= max)
+		return 0;
+	snprintf(reterr, CONF_REASON_LEN,
+		 "no socket path; allowed: an absolute path of at most %zu "
+		 "bytes",
+		 max);
+	return -EINVAL;
+}
+
+/* To take a TLS setting and not act on it would be worse than to refuse. */
+static int check_later(const char *value, char reterr[static CONF_REASON_LEN])
+{
+	(void)value;
+	snprintf(reterr, CONF_REASON_LEN,
+		 "not supported yet by this version: remove the key");
+	return -EINVAL;
+}
+
+/* ---- the table ---- */
+
+static const struct conf_directive plugins_keys[] = {
+	{
+		.name = "vmq_webhooks",
+		.type = CONF_BOOL,
+		.offset = offsetof(struct settings, enabled),
+	},
+	{ 0 },
+};
+
+/* VerneMQ's order of plugins: Mosquitto's is that of its plugin lines. */
+static const struct conf_directive plugin_keys[] = {
+	{ .name = "priority", .type = CONF_NONE },
+	{ 0 },
+};
+
+static const struct conf_directive global_keys[] = {
+	{
+		.name = "pool_max_connections",
+		.type = CONF_UINT,
+		.offset = offsetof(struct settings, pool_max_connections),
+		.min = 1,
+		.max = SETTINGS_CONNECTIONS_MAX,
+	},
+	{
+		.name = "pool_timeout",
+		.type = CONF_UINT,
+		.offset = offsetof(struct settings, pool_timeout_ms),
+		.min = 1,
+		.max = SETTINGS_POOL_TIMEOUT_MAX_MS,
+		.unit = "ms",
+	},
+	{
+		.name = "admin_socket",
+		.type = CONF_STR,
+		.offset = offsetof(struct settings, admin_socket),
+		.check = check_socket,
+	},
+	{ .name = "clique_lead_line", .type = CONF_NONE },
+	{ .name = "cafile", .type = CONF_NONE, .check = check_later },
+	{ .name = "certfile", .type = CONF_NONE, .check = check_later },
+	{ .name = "keyfile", .type = CONF_NONE, .check = check_later },
+	{ .name = "keyfile_password", .type = CONF_NONE, .check = check_later },
+	{ .name = "tls_version", .type = CONF_NONE, .check = check_later },
+	{ .name = "verify_peer", .type = CONF_NONE, .check = check_later },
+	{ .name = "use_crls", .type = CONF_NONE, .check = check_later },
+	{ .name = "depth", .type = CONF_NONE, .check = check_later },
+	{ 0 },
+};
+
+static const struct conf_directive webhook_keys[] = {
+	{
+		.name = "hook",
+		.type = CONF_CHOICE,
+		.offset = offsetof(struct draft, hook),
+		.choices = hook_names,
+	},
+	{
+		.name = "endpoint",
+		.type = CONF_STR,
+		.offset = offsetof(struct draft, endpoint),
+		.check = pool_check_url,
+	},
+	{
+		.name = "base64encode",
+		.type = CONF_BOOL,
+		.offset = offsetof(struct draft, base64encode),
+	},
+	{
+		.name = "no_payload",
+		.type = CONF_BOOL,
+		.offset = offsetof(struct draft, no_payload),
+	},
+	{
+		.name = "response_timeout",
+		.type = CONF_UINT,
+		.offset = offsetof(struct draft, response_timeout),
+		.min = SETTINGS_TIMEOUT_MIN_MS,
+		.max = SETTINGS_TIMEOUT_MAX_MS,
+		.unit = "ms",
+	},
+	{ 0 },
+};
+
+static int open_settings(void *root, const char *segment, const char *place,
+			 void **ret, char reterr[static CONF_REASON_LEN]);
+static int open_draft(void *root, const char *segment, const char *place,
+		      void **ret, char reterr[static CONF_REASON_LEN]);
+
+static const struct conf_section sections[] = {
+	{ "plugins", plugins_keys, open_settings },
+	{ "plugins.vmq_webhooks", plugin_keys, open_settings },
+	{ "vmq_webhooks", global_keys, open_settings },
+	{ "vmq_webhooks.*", webhook_keys, open_draft },
+	{ 0 },
+};
+
+static const char *const claims[] = {
+	"plugins.vmq_webhooks",
+	"vmq_webhooks",
+	NULL,
+};
+
+static int open_settings(void *root, const char *segment, const char *place,
+			 void **ret, char reterr[static CONF_REASON_LEN])
+{
+	struct drafts *drafts = root;
+
+	(void)segment;
+	(void)place;
+	(void)reterr;
+	*ret = drafts->settings;
+	return 0;
+}
+
+/* ---- drafts ---- */
+
+static void draft_free(struct draft *d)
+{
+	conf_release(webhook_keys, d);
+	free(d->name);
+	free(d->place);
+	free(d);
+}
+
+static void drafts_clear(struct drafts *drafts)
+{
+	while (drafts->first) {
+		struct draft *d = drafts->first;
+
+		drafts->first = d->next;
+		draft_free(d);
+	}
+}
+
+static struct draft *draft_new(const char *name, const char *place)
+{
+	struct draft *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->name = strdup(name);
+	d->place = strdup(place);
+	d->hook = HOOK_COUNT;
+	d->base64encode = true;
+	d->response_timeout = SETTINGS_TIMEOUT_DEFAULT_MS;
+	if (d->name && d->place)
+		return d;
+	draft_free(d);
+	return NULL;
+}
+
+static bool name_valid(const char *name)
+{
+	if (strlen(name) > NAME_MAX_LEN || !topic_utf8_valid(bytes_of(name)))
+		return false;
+	for (; *name; name++)
+		if ((unsigned char)*name <= ' ' || *name == 0x7f)
+			return false;
+	return true;
+}
+
+static int open_draft(void *root, const char *segment, const char *place,
+		      void **ret, char reterr[static CONF_REASON_LEN])
+{
+	struct drafts *drafts = root;
+	struct draft **at = &drafts->first;
+	struct draft *d;
+
+	while (*at && strcmp((*at)->name, segment) < 0)
+		at = &(*at)->next;
+	if (*at && strcmp((*at)->name, segment) == 0) {
+		*ret = *at;
+		return 0;
+	}
+	if (!name_valid(segment)) {
+		snprintf(reterr, CONF_REASON_LEN,
+			 "no name for a webhook; allowed: at most %d bytes "
+			 "of UTF-8 without blanks",
+			 NAME_MAX_LEN);
+		return -EINVAL;
+	}
+	if (drafts->count >= SETTINGS_WEBHOOKS_MAX) {
+		snprintf(reterr, CONF_REASON_LEN, "more than %d webhooks",
+			 SETTINGS_WEBHOOKS_MAX);
+		return -EINVAL;
+	}
+	d = draft_new(segment, place);
+	if (!d)
+		return -ENOMEM;
+	d->next = *at;
+	*at = d;
+	drafts->count++;
+	*ret = d;
+	return 0;
+}
+
+/* ---- from drafts to settings ---- */
+
+static int fail(struct conf_error *reterr, const struct draft *d,
+		const char *what, const char *which)
+{
+	snprintf(reterr->text, sizeof(reterr->text),
+		 "%.512s: webhook \"%s\" (its first key is here): %s%s",
+		 d->place, d->name, what, which);
+	return -EINVAL;
+}
+
+static int add_webhook(struct settings *s, const struct draft *d,
+		       struct conf_error *reterr)
+{
+	struct webhook webhook = {
+		.hook = d->hook,
+		.name = d->name,
+		.endpoint = d->endpoint,
+		.timeout_ms = d->response_timeout,
+		.codec = { d->base64encode, d->no_payload },
+	};
+	const struct webhook *other;
+	int err;
+
+	if (!d->endpoint)
+		return fail(reterr, d, "it has no ", "endpoint");
+	if (d->hook == HOOK_COUNT)
+		return fail(reterr, d, "it has no ", "hook");
+	other = settings_find(s, d->hook, d->endpoint);
+	if (other)
+		return fail(reterr, d, "hook and endpoint are those of ",
+			    other->name);
+	err = settings_append(s, &webhook, NULL);
+	if (err)
+		snprintf(reterr->text, sizeof(reterr->text), "out of memory");
+	return err;
+}
+
+static int finish(struct drafts *drafts, struct conf_error *reterr)
+{
+	struct settings *s = drafts->settings;
+	const struct draft *d;
+	int err = 0;
+
+	s->admin_socket_given = s->admin_socket != NULL;
+	if (!s->admin_socket)
+		s->admin_socket = strdup(SETTINGS_ADMIN_SOCKET);
+	if (!s->admin_socket) {
+		snprintf(reterr->text, sizeof(reterr->text), "out of memory");
+		return -ENOMEM;
+	}
+	for (d = drafts->first; !err && d; d = d->next)
+		err = add_webhook(s, d, reterr);
+	return err;
+}
+
+/* ---- options ---- */
+
+static int unknown_option(const char *place, const char *key,
+			  struct conf_error *reterr)
+{
+	static const char *const names[] = { "config_file", NULL };
+	const char *near = conf_nearest(key, names);
+
+	snprintf(reterr->text, sizeof(reterr->text),
+		 "%s: no such option; allowed: config_file, "
+		 "plugins.vmq_webhooks, vmq_webhooks...%s%s%s",
+		 place, near ? "; did you mean \"" : "", near ? near : "",
+		 near ? "\"?" : "");
+	return -EINVAL;
+}
+
+static int read_option(struct conf *conf, const struct settings_opt *opt,
+		       const char **file, struct conf_error *reterr)
+{
+	char place[512];
+	int err;
+
+	snprintf(place, sizeof(place), "plugin_opt_%s", opt->key);
+	if (strcmp(opt->key, "config_file") == 0) {
+		if (*file) {
+			snprintf(reterr->text, sizeof(reterr->text),
+				 "%s: set twice", place);
+			return -EINVAL;
+		}
+		*file = opt->value;
+		return 0;
+	}
+	err = conf_set(conf, place, opt->key, opt->value, reterr);
+	return err == -ENOENT ? unknown_option(place, opt->key, reterr) : err;
+}
+
+static int read_all(struct conf *conf, const struct settings_opt *opts,
+		    size_t n, struct conf_error *reterr)
+{
+	const char *file = NULL;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < n; i++)
+		err = read_option(conf, &opts[i], &file, reterr);
+	if (!err && file)
+		err = conf_read_file(conf, file, reterr);
+	return err;
+}
+
+int settings_load(const struct settings_opt *opts, size_t n,
+		  struct settings **ret, struct conf_error *reterr)
+{
+	struct drafts drafts = { .settings = settings_new() };
+	struct conf conf = { sections, claims, &drafts, NULL, 0 };
+	int err;
+
+	if (!drafts.settings) {
+		snprintf(reterr->text, sizeof(reterr->text), "out of memory");
+		return -ENOMEM;
+	}
+	err = read_all(&conf, opts, n, reterr);
+	if (!err)
+		err = finish(&drafts, reterr);
+	conf_clear(&conf);
+	drafts_clear(&drafts);
+	if (err)
+		settings_unref(drafts.settings);
+	else
+		*ret = drafts.settings;
+	return err;
+}

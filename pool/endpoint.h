@@ -1,0 +1,49 @@
+/*
+ * endpoint.h - one URL with its connections, its queue and its lanes.
+ *
+ * Inside pool/ only. Dispatcher's thread, but for what says otherwise.
+ */
+#ifndef POOL_ENDPOINT_H
+#define POOL_ENDPOINT_H
+
+#include <stdbool.h>
+#include "pool/pool.h"
+
+struct endpoint;
+
+/* A call has ended, its reply is filled in, and it is the receiver's. */
+typedef void endpoint_ended_fn(struct pool_call *call, void *arg);
+
+/* Copies `opts`. Any thread; nothing is opened yet. Returns 0, -EINVAL or
+ * -ENOMEM. */
+int endpoint_create(struct endpoint **ret, struct loop *loop,
+		    const struct pool_endpoint_opts *opts,
+		    endpoint_ended_fn *ended, void *arg);
+
+/* Open calls end with -ECANCELED first. Any thread while it has had no call.
+ * NULL is fine. */
+void endpoint_destroy(struct endpoint *ep);
+
+/* The url as given, which is its name. Any thread. */
+const char *endpoint_name(const struct endpoint *ep);
+
+/* Take over the limits of `other`, which has the same url. */
+void endpoint_adopt_limits(struct endpoint *ep, const struct endpoint *other);
+
+/* Takes the call, and ends it in any case, possibly from here. */
+void endpoint_submit(struct endpoint *ep, struct pool_call *call);
+
+/* Whether no call is open. */
+bool endpoint_is_empty(const struct endpoint *ep);
+
+/* Any thread, while it is kept from being destroyed. */
+void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret);
+
+/* Count a call that was refused before it came here. Likewise. */
+void endpoint_count_refused(struct endpoint *ep);
+
+/* A chain of endpoints for who owns them. */
+struct endpoint *endpoint_next(const struct endpoint *ep);
+void endpoint_set_next(struct endpoint *ep, struct endpoint *next);
+
+#endif /* POOL_ENDPOINT_H */

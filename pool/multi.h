@@ -1,0 +1,69 @@
+/*
+ * multi.h - one curl multi handle on a loop: its sockets, its timer, and the
+ * connections that rest between two transfers.
+ *
+ * Inside pool/ only. Dispatcher's thread.
+ *
+ * Why resting connections are ours to watch: libcurl (7.88) closes one only
+ * when a later call happens to look at it, and it looks for an end of file
+ * but not for bytes that nobody asked for, which it would take for the answer
+ * to the next request. So here each is known by its descriptor and its local
+ * port. One that rested too long is shut down, which the peer sees as a close;
+ * the descriptor stays libcurl's, which finds it dead and replaces it. When
+ * nothing but such is left the owner is told, and destroys the multi.
+ */
+#ifndef POOL_MULTI_H
+#define POOL_MULTI_H
+
+#include <curl/curl.h>
+#include <stdint.h>
+#include "pool/loop.h"
+
+struct multi;
+
+struct multi_events {
+	/* A transfer has ended and awaits its multi_remove(). */
+	void (*done)(CURL *easy, CURLcode result, void *arg);
+	/* A transfer cannot go on. Called from inside libcurl: no multi_*()
+	 * from here. */
+	void (*stuck)(CURL *easy, int error, void *arg);
+	/* Nothing but dead connections: multi_destroy() is welcome here. */
+	void (*spent)(void *arg);
+	void *arg;
+};
+
+int multi_create(struct multi **ret, struct loop *loop,
+		 const struct multi_events *events);
+
+/* After every transfer was removed and cleaned up. Closes its connections.
+ * NULL is fine. */
+void multi_destroy(struct multi *m);
+
+/* How many connections it may have, and for how long they may rest. */
+void multi_limit(struct multi *m, uint32_t max_connections, uint32_t idle_ms);
+
+/* Returns 0, -ENOMEM or -EIO. */
+int multi_add(struct multi *m, CURL *easy);
+
+/* Also of a transfer that has not ended; its connection is closed then. */
+void multi_remove(struct multi *m, CURL *easy);
+
+/* How many connections rest, to be used again. */
+uint32_t multi_resting(const struct multi *m);
+
+/*
+ * What a transfer's callbacks tell.
+ */
+
+/* A new socket for a connection is about to connect. Returns 0 or -errno,
+ * and then it will not do. */
+int multi_socket_opened(struct multi *m, int fd);
+
+/* libcurl closes a connection's socket. Closes it. */
+void multi_socket_closed(struct multi *m, int fd);
+
+/* A request is about to go out from local port `port`. Returns 0; or -ESTALE
+ * when the connection has something to read, and so must not be used. */
+int multi_claim(struct multi *m, int port);
+
+#endif /* POOL_MULTI_H */

@@ -1,0 +1,641 @@
+#include "pool/pool.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include "pool/call.h"
+#include "pool/endpoint.h"
+#include "pool/loop.h"
+#include "pool/mailbox.h"
+
+/* Calls and other mail that the dispatcher has not come to yet. It empties
+ * its box in every pass; this is for when it cannot keep up. */
+#define BOX_CAPACITY 65536
+
+#define REWAKE_MS 1
+
+/* Endpoints by name, ascending. */
+struct table {
+	size_t n;
+	struct endpoint *at[];
+};
+
+struct pool {
+	struct mailbox *owner_box, *loop_box;
+
+	/* The owner's. */
+	unsigned open; /* calls whose done has not run */
+	bool started, stopped;
+	pthread_t thread;
+
+	/* Immutable. */
+	void (*wake)(void *arg);
+	void *wake_arg;
+
+	/* The dispatcher's; the owner's while that does not run. */
+	struct loop *loop;
+	struct loop_timer rewake;
+	struct endpoint *retired; /* removed, with calls to finish */
+	bool stopping;
+	struct mail stop_mail;
+
+	/*
+	 * The one lock beside the mailboxes'. The dispatcher alone replaces
+	 * the table, and so reads it freely; it holds the lock for that, and
+	 * others for a look-up of counters. Nothing is called with it held.
+	 */
+	struct {
+		pthread_mutex_t lock;
+		struct table *table;
+		atomic_bool news; /* for the owner, and no wake yet */
+	} shared;
+};
+
+int64_t pool_now_ms(void)
+{
+	return loop_clock_ms();
+}
+
+/*
+ * The table of endpoints
+ */
+
+static int compare_endpoints(const void *a, const void *b)
+{
+	const struct endpoint *const *x = a, *const *y = b;
+
+	return strcmp(endpoint_name(*x), endpoint_name(*y));
+}
+
+static int compare_name(const void *name, const void *at)
+{
+	const struct endpoint *const *ep = at;
+
+	return strcmp(name, endpoint_name(*ep));
+}
+
+static struct endpoint **table_find(struct table *table, const char *name)
+{
+	if (!table || !table->n)
+		return NULL;
+	return bsearch(name, table->at, table->n, sizeof(table->at[0]),
+		       compare_name);
+}
+
+static void table_destroy(struct table *table)
+{
+	size_t i;
+
+	if (!table)
+		return;
+	for (i = 0; i < table->n; i++)
+		endpoint_destroy(table->at[i]);
+	free(table);
+}
+
+static bool has_duplicates(const struct table *table)
+{
+	size_t i;
+
+	for (i = 1; i < table->n; i++) {
+		if (!compare_endpoints(&table->at[i - 1], &table->at[i]))
+			return true;
+	}
+	return false;
+}
+
+static void on_ended(struct pool_call *call, void *arg);
+
+static int table_create(struct table **ret, struct pool *pool,
+			const struct pool_endpoint_opts *eps, size_t n)
+{
+	struct table *table;
+	size_t i;
+	int r = 0;
+
+	table = calloc(1, sizeof(*table) + n * sizeof(table->at[0]));
+	if (!table)
+		return -ENOMEM;
+	for (i = 0; i < n && !r; i++) {
+		r = endpoint_create(&table->at[i], pool->loop, &eps[i],
+				    on_ended, pool);
+		if (!r)
+			table->n++;
+	}
+	if (!r && n > 1) {
+		qsort(table->at, n, sizeof(table->at[0]), compare_endpoints);
+		if (has_duplicates(table))
+			r = -EINVAL;
+	}
+	if (r) {
+		table_destroy(table);
+		return r;
+	}
+	*ret = table;
+	return 0;
+}
+
+/*
+ * Configuration: a new table travels to the dispatcher, which moves the
+ * endpoints that stay from the old one into it.
+ */
+
+struct configuration {
+	struct mail mail;
+	struct pool *pool;
+	struct table *table;
+};
+
+/* Take the endpoint `name` out of those that finish their last calls. */
+static struct endpoint *unretire(struct pool *pool, const char *name)
+{
+	struct endpoint *ep, *before = NULL;
+
+	for (ep = pool->retired; ep; ep = endpoint_next(ep)) {
+		if (!strcmp(endpoint_name(ep), name))
+			break;
+		before = ep;
+	}
+	if (!ep)
+		return NULL;
+	if (before)
+		endpoint_set_next(before, endpoint_next(ep));
+	else
+		pool->retired = endpoint_next(ep);
+	return ep;
+}
+
+static void retire(struct pool *pool, struct endpoint *ep)
+{
+	endpoint_set_next(ep, pool->retired);
+	pool->retired = ep;
+}
+
+/* Whoever has the name already takes the place of the new one, with its
+ * limits. The new one has had no call. */
+static void keep_known(struct pool *pool, struct endpoint **at)
+{
+	struct endpoint **known, *ep;
+
+	known = table_find(pool->shared.table, endpoint_name(*at));
+	ep = known ? *known : unretire(pool, endpoint_name(*at));
+	if (!ep)
+		return;
+	endpoint_adopt_limits(ep, *at);
+	endpoint_destroy(*at);
+	*at = ep;
+}
+
+static void retire_missing(struct pool *pool, const struct table *old,
+			   struct table *table)
+{
+	size_t i;
+
+	for (i = 0; i < old->n; i++) {
+		if (!table_find(table, endpoint_name(old->at[i])))
+			retire(pool, old->at[i]);
+	}
+}
+
+static void receive_configuration(struct mail *mail)
+{
+	struct configuration *c = (struct configuration *)mail;
+	struct pool *pool = c->pool;
+	struct table *old = pool->shared.table;
+	size_t i;
+
+	if (pool->stopping) {
+		table_destroy(c->table);
+		free(c);
+		return;
+	}
+	for (i = 0; i < c->table->n; i++)
+		keep_known(pool, &c->table->at[i]);
+	pthread_mutex_lock(&pool->shared.lock);
+	pool->shared.table = c->table;
+	pthread_mutex_unlock(&pool->shared.lock);
+	if (old)
+		retire_missing(pool, old, c->table);
+	free(old);
+	free(c);
+}
+
+int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
+		   size_t n)
+{
+	struct configuration *c;
+	int r;
+
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->mail.receive = receive_configuration;
+	c->pool = pool;
+	r = table_create(&c->table, pool, eps, n);
+	if (!r) {
+		/* past the capacity, so that a full box cannot refuse it */
+		r = mailbox_reply(pool->loop_box, &c->mail);
+		if (r)
+			table_destroy(c->table);
+	}
+	if (r)
+		free(c);
+	return r;
+}
+
+int pool_get_stats(struct pool *pool, const char *endpoint,
+		   struct pool_endpoint_stats *ret)
+{
+	struct endpoint **ep;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&pool->shared.lock);
+	ep = table_find(pool->shared.table, endpoint);
+	if (ep) {
+		endpoint_get_stats(*ep, ret);
+		r = 0;
+	}
+	pthread_mutex_unlock(&pool->shared.lock);
+	return r;
+}
+
+static void count_refused(struct pool *pool, const char *endpoint)
+{
+	struct endpoint **ep;
+
+	pthread_mutex_lock(&pool->shared.lock);
+	ep = table_find(pool->shared.table, endpoint);
+	if (ep)
+		endpoint_count_refused(*ep);
+	pthread_mutex_unlock(&pool->shared.lock);
+}
+
+/*
+ * Calls, on the dispatcher
+ */
+
+static void answer(struct pool *pool, struct pool_call *call)
+{
+	int64_t took = loop_now_ms(pool->loop) - call->submitted_ms;
+
+	call_forget_body(call);
+	call->reply.elapsed_ms = took > 0 ? (uint32_t)took : 0;
+	/* The box is closed only when no call is left. */
+	mailbox_reply(pool->owner_box, &call->answer);
+}
+
+static void on_ended(struct pool_call *call, void *arg)
+{
+	answer(arg, call);
+}
+
+static struct pool_call *call_of_request(struct mail *mail)
+{
+	return (struct pool_call *)(void *)((char *)mail -
+					    offsetof(struct pool_call,
+						     request));
+}
+
+static void receive_request(struct mail *mail)
+{
+	struct pool_call *call = call_of_request(mail);
+	struct pool *pool = call->pool;
+	struct endpoint **ep;
+
+	if (pool->stopping) {
+		call_fail(call, -ECANCELED, "the pool is stopping");
+		answer(pool, call);
+		return;
+	}
+	ep = table_find(pool->shared.table, call->endpoint);
+	if (!ep) {
+		call_fail(call, -ENOENT, "the endpoint is not configured");
+		answer(pool, call);
+		return;
+	}
+	endpoint_submit(*ep, call);
+}
+
+/*
+ * Calls, on the owner's thread
+ */
+
+/* Frees the call, unless pool_wait() gave up on it before its answer came:
+ * then only that will. */
+static void run_done(struct pool_call *call)
+{
+	pool_done_fn *done = call->done;
+
+	call->done = NULL;
+	call->pool->open--;
+	done(&call->reply, call->done_arg);
+}
+
+static void finish_call(struct pool_call *call)
+{
+	if (call->done)
+		run_done(call);
+	call_destroy(call);
+}
+
+static void receive_answer(struct mail *mail)
+{
+	finish_call((struct pool_call *)(void *)((char *)mail -
+						 offsetof(struct pool_call,
+							  answer)));
+}
+
+/* The dispatcher cannot keep up: the call goes straight back. */
+static int refuse_call(struct pool *pool, struct pool_call *call)
+{
+	count_refused(pool, call->endpoint);
+	call_fail(call, -EBUSY, "too many calls wait for the dispatcher");
+	return mailbox_reply(pool->owner_box, &call->answer);
+}
+
+int pool_submit(struct pool *pool, const struct pool_request *req,
+		pool_done_fn *done, void *arg, struct pool_call **ret)
+{
+	struct pool_call *call;
+	int r;
+
+	call = call_create(req, loop_clock_ms());
+	if (!call)
+		return -ENOMEM;
+	call->pool = pool;
+	call->request.receive = receive_request;
+	call->answer.receive = receive_answer;
+	call->done = done;
+	call->done_arg = arg;
+	r = mailbox_post(pool->loop_box, &call->request);
+	if (r == -EAGAIN)
+		r = refuse_call(pool, call);
+	if (r) {
+		call->body = NULL;
+		call_destroy(call);
+		return r;
+	}
+	pool->open++;
+	if (ret)
+		*ret = call;
+	return 0;
+}
+
+/* The call itself stays until its answer comes, which receive_answer() then
+ * drops: the dispatcher has it. Its reply is the dispatcher's, too. */
+static void abandon(struct pool_call *call)
+{
+	const struct pool_reply reply = {
+		.error = -ETIMEDOUT,
+		.error_text = "nobody waits any longer",
+		.elapsed_ms =
+			(uint32_t)(loop_clock_ms() - call->submitted_ms),
+	};
+	pool_done_fn *done = call->done;
+
+	call->done = NULL;
+	call->pool->open--;
+	done(&reply, call->done_arg);
+}
+
+int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_ms)
+{
+	if (!mailbox_take(pool->owner_box, &call->answer, deadline_ms)) {
+		finish_call(call);
+		return 0;
+	}
+	abandon(call);
+	return -ETIMEDOUT;
+}
+
+unsigned pool_collect(struct pool *pool)
+{
+	mailbox_drain(pool->owner_box);
+	return pool->open;
+}
+
+/*
+ * The dispatcher
+ */
+
+static void on_rewake(struct loop *loop, void *arg)
+{
+	/* being set was what kept wake_owner() quiet */
+	(void)loop;
+	(void)arg;
+}
+
+/* After every pass: at once for what came since the owner last collected,
+ * then every millisecond for as long as something lies there. */
+static void wake_owner(struct pool *pool)
+{
+	bool news = atomic_exchange(&pool->shared.news, false);
+
+	if (!pool->wake || (!news && pool->rewake.due_ms) ||
+	    !mailbox_waiting(pool->owner_box))
+		return;
+	loop_timer_set(pool->loop, &pool->rewake,
+		       loop_now_ms(pool->loop) + REWAKE_MS);
+	pool->wake(pool->wake_arg);
+}
+
+static void free_finished(struct pool *pool)
+{
+	struct endpoint *ep, *next, *busy = NULL;
+
+	for (ep = pool->retired; ep; ep = next) {
+		next = endpoint_next(ep);
+		if (endpoint_is_empty(ep)) {
+			endpoint_destroy(ep);
+		} else {
+			endpoint_set_next(ep, busy);
+			busy = ep;
+		}
+	}
+	pool->retired = busy;
+}
+
+/* What is in the box, and whatever is under way, ends here. */
+static void end_calls(struct pool *pool)
+{
+	struct table *table = pool->shared.table;
+	struct endpoint *ep;
+
+	pool->stopping = true;
+	loop_timer_cancel(pool->loop, &pool->rewake);
+	mailbox_drain(pool->loop_box);
+	pthread_mutex_lock(&pool->shared.lock);
+	pool->shared.table = NULL;
+	pthread_mutex_unlock(&pool->shared.lock);
+	table_destroy(table);
+	while ((ep = pool->retired)) {
+		pool->retired = endpoint_next(ep);
+		endpoint_destroy(ep);
+	}
+}
+
+static void *dispatch(void *arg)
+{
+	struct pool *pool = arg;
+
+	pthread_setname_np(pthread_self(), "webhooks");
+	while (!pool->stopping && !loop_run_once(pool->loop)) {
+		mailbox_drain(pool->loop_box);
+		free_finished(pool);
+		wake_owner(pool);
+	}
+	/* Also should epoll fail us: then calls are refused from here on. */
+	mailbox_close(pool->loop_box);
+	end_calls(pool);
+	wake_owner(pool);
+	return NULL;
+}
+
+static void receive_stop(struct mail *mail)
+{
+	struct pool *pool = (struct pool *)(void *)((char *)mail -
+						    offsetof(struct pool,
+							     stop_mail));
+
+	pool->stopping = true;
+}
+
+/*
+ * The pool
+ */
+
+static void on_loop_mail(void *arg)
+{
+	struct pool *pool = arg;
+
+	loop_wake(pool->loop);
+}
+
+static void on_owner_mail(void *arg)
+{
+	struct pool *pool = arg;
+
+	atomic_store(&pool->shared.news, true);
+	loop_wake(pool->loop);
+}
+
+/*
+ * libcurl counts those who initialise it and does it thread-safely (7.84 and
+ * later), so that pairing it with a clean-up takes it from nobody else.
+ */
+static int create_parts(struct pool *pool)
+{
+	int r;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT))
+		return -EIO;
+	r = loop_create(&pool->loop);
+	if (!r)
+		r = mailbox_create(&pool->owner_box, BOX_CAPACITY,
+				   on_owner_mail, pool);
+	if (!r)
+		r = mailbox_create(&pool->loop_box, BOX_CAPACITY, on_loop_mail,
+				   pool);
+	if (r) {
+		mailbox_destroy(pool->owner_box);
+		loop_destroy(pool->loop);
+		curl_global_cleanup();
+	}
+	return r;
+}
+
+int pool_create(struct pool **ret, void (*wake)(void *arg), void *arg)
+{
+	struct pool *pool;
+	int r;
+
+	pool = calloc(1, sizeof(*pool));
+	if (!pool)
+		return -ENOMEM;
+	r = -pthread_mutex_init(&pool->shared.lock, NULL);
+	if (r)
+		goto out_free;
+	r = create_parts(pool);
+	if (r)
+		goto out_lock;
+	pool->wake = wake;
+	pool->wake_arg = arg;
+	pool->rewake.fn = on_rewake;
+	pool->rewake.arg = pool;
+	pool->stop_mail.receive = receive_stop;
+	*ret = pool;
+	return 0;
+
+out_lock:
+	pthread_mutex_destroy(&pool->shared.lock);
+out_free:
+	free(pool);
+	return r;
+}
+
+struct loop *pool_loop(struct pool *pool)
+{
+	return pool->loop;
+}
+
+struct mailbox *pool_owner_box(struct pool *pool)
+{
+	return pool->owner_box;
+}
+
+struct mailbox *pool_loop_box(struct pool *pool)
+{
+	return pool->loop_box;
+}
+
+int pool_start(struct pool *pool)
+{
+	sigset_t all, before;
+	int r;
+
+	if (pool->started || pool->stopped)
+		return -EALREADY;
+	sigfillset(&all);
+	r = pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (r)
+		return -r;
+	r = pthread_create(&pool->thread, NULL, dispatch, pool);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pool->started = r == 0;
+	return -r;
+}
+
+void pool_stop(struct pool *pool)
+{
+	if (pool->stopped)
+		return;
+	pool->stopped = true;
+	if (pool->started) {
+		mailbox_reply(pool->loop_box, &pool->stop_mail);
+		mailbox_close(pool->loop_box);
+		pthread_join(pool->thread, NULL);
+	}
+	mailbox_close(pool->loop_box);
+	end_calls(pool);
+	mailbox_close(pool->owner_box);
+	while (mailbox_drain(pool->owner_box))
+		;
+}
+
+void pool_destroy(struct pool *pool)
+{
+	if (!pool)
+		return;
+	pool_stop(pool);
+	mailbox_destroy(pool->owner_box);
+	mailbox_destroy(pool->loop_box);
+	loop_destroy(pool->loop);
+	pthread_mutex_destroy(&pool->shared.lock);
+	curl_global_cleanup();
+	free(pool);
+}

@@ -1,0 +1,448 @@
+#include "pool/transfer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "pool/call.h"
+#include "pool/multi.h"
+
+#ifndef VMQ_WEBHOOKS_VERSION
+#define VMQ_WEBHOOKS_VERSION "0.1"
+#endif
+#define USER_AGENT "vmq_webhooks/" VMQ_WEBHOOKS_VERSION
+
+/* libcurl's own limit, should our timer ever be late by this much. */
+#define BACKSTOP_MS 2000
+
+/* More Cache-Control headers than this are somebody's mischief: finding one
+ * takes libcurl a walk over all headers. It bounds them to 300 KiB. */
+#define MAX_CACHE_CONTROLS 32
+
+struct transfer {
+	CURL *easy;
+	struct multi *multi;
+	struct transfer *next; /* in a list */
+	struct curl_slist *headers;
+	char *hook; /* that `headers` name */
+	struct pool_call *call;
+	uint64_t max_reply;
+	int error; /* why a callback of ours stopped libcurl, or 0 */
+	char text[CURL_ERROR_SIZE];
+};
+
+/*
+ * Callbacks
+ */
+
+static size_t take_body(char *data, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+
+	t->error = call_add_body(t->call, data, size * n, t->max_reply);
+	return t->error ? 0 : size * n;
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose,
+				 struct curl_sockaddr *addr)
+{
+	struct transfer *t = arg;
+	int fd, r;
+
+	(void)purpose;
+	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC,
+		    addr->protocol);
+	if (fd < 0) {
+		r = -errno;
+	} else {
+		r = multi_socket_opened(t->multi, fd);
+		if (r)
+			close(fd);
+	}
+	if (!r)
+		return fd;
+	/* without memory no next attempt will do better */
+	if (r == -ENOMEM)
+		t->error = -ENOMEM;
+	return CURL_SOCKET_BAD;
+}
+
+static int close_socket(void *arg, curl_socket_t fd)
+{
+	multi_socket_closed(arg, fd);
+	return 0;
+}
+
+static int before_request(void *arg, char *remote_ip, char *local_ip,
+			  int remote_port, int port)
+{
+	struct transfer *t = arg;
+
+	(void)remote_ip;
+	(void)local_ip;
+	(void)remote_port;
+	t->error = multi_claim(t->multi, port);
+	return t->error ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/*
+ * Options
+ */
+
+static int from_code(CURLcode code)
+{
+	if (code == CURLE_OK)
+		return 0;
+	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EIO;
+}
+
+#define SET(option, value)                                               \
+	do {                                                             \
+		if (!code)                                               \
+			code = curl_easy_setopt(t->easy, option, value); \
+	} while (0)
+
+/* A POST that goes where the URL says and nowhere else. */
+static int set_request(struct transfer *t, const char *url)
+{
+	CURLcode code = CURLE_OK;
+
+	SET(CURLOPT_URL, url);
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_HTTP09_ALLOWED, 0L);
+	SET(CURLOPT_POST, 1L);
+	SET(CURLOPT_PATH_AS_IS, 1L);
+	SET(CURLOPT_USERAGENT, USER_AGENT);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
+	SET(CURLOPT_PROXY, ""); /* nor one of the environment */
+	SET(CURLOPT_NOPROXY, "*");
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	return from_code(code);
+}
+
+/* QUICK_EXIT: without it a hanging name resolver is waited for. */
+static int set_behaviour(struct transfer *t)
+{
+	CURLcode code = CURLE_OK;
+
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_QUICK_EXIT, 1L);
+	SET(CURLOPT_NOPROGRESS, 1L);
+	SET(CURLOPT_TCP_NODELAY, 1L);
+	SET(CURLOPT_PRIVATE, t);
+	SET(CURLOPT_ERRORBUFFER, t->text);
+	SET(CURLOPT_WRITEFUNCTION, take_body);
+	SET(CURLOPT_WRITEDATA, t);
+	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, t);
+	/* of the connection, which outlives the transfer */
+	SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	SET(CURLOPT_CLOSESOCKETDATA, t->multi);
+	SET(CURLOPT_PREREQFUNCTION, before_request);
+	SET(CURLOPT_PREREQDATA, t);
+	return from_code(code);
+}
+
+int transfer_create(struct transfer **ret, const char *url, struct multi *m)
+{
+	struct transfer *t;
+	int r;
+
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->multi = m;
+	t->easy = curl_easy_init();
+	r = t->easy ? 0 : -ENOMEM;
+	if (!r)
+		r = set_request(t, url);
+	if (!r)
+		r = set_behaviour(t);
+	if (r) {
+		transfer_destroy(t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+void transfer_destroy(struct transfer *t)
+{
+	if (!t)
+		return;
+	curl_easy_cleanup(t->easy);
+	curl_slist_free_all(t->headers);
+	free(t->hook);
+	free(t);
+}
+
+CURL *transfer_easy(const struct transfer *t)
+{
+	return t->easy;
+}
+
+struct transfer *transfer_of(CURL *easy)
+{
+	char *t = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
+	return (struct transfer *)(void *)t;
+}
+
+struct pool_call *transfer_call(const struct transfer *t)
+{
+	return t->call;
+}
+
+static int add_header(struct curl_slist **list, const char *line)
+{
+	struct curl_slist *grown = curl_slist_append(*list, line);
+
+	if (!grown)
+		return -ENOMEM;
+	*list = grown;
+	return 0;
+}
+
+/* A name without a value keeps libcurl from sending its own. */
+static int make_headers(struct curl_slist **ret, const char *hook)
+{
+	static const char *const fixed[] = {
+		"Accept:",
+		"Expect:",
+		"Content-Type: application/json",
+	};
+	char *line = NULL;
+	size_t i;
+	int r = 0;
+
+	*ret = NULL;
+	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]) && !r; i++)
+		r = add_header(ret, fixed[i]);
+	if (!r && asprintf(&line, "vernemq-hook: %s", hook) < 0) {
+		line = NULL;
+		r = -ENOMEM;
+	}
+	if (!r)
+		r = add_header(ret, line);
+	free(line);
+	return r;
+}
+
+/* Most often the transfer's last call was one of the same hook. */
+static int set_hook(struct transfer *t, const char *hook)
+{
+	struct curl_slist *headers = NULL;
+	char *copy;
+	int r;
+
+	if (t->hook && !strcmp(t->hook, hook))
+		return 0;
+	copy = strdup(hook);
+	r = copy ? make_headers(&headers, hook) : -ENOMEM;
+	if (!r)
+		r = from_code(curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER,
+					       headers));
+	if (r) {
+		curl_slist_free_all(headers);
+		free(copy);
+		return r;
+	}
+	curl_slist_free_all(t->headers);
+	free(t->hook);
+	t->headers = headers;
+	t->hook = copy;
+	return 0;
+}
+
+static long seconds_to_keep(uint32_t idle_ms)
+{
+	/* the multi ends the rest of a connection; this is past that */
+	return (long)(idle_ms / 1000) + 2;
+}
+
+static curl_off_t most_bytes(uint64_t max)
+{
+	/* 0 is libcurl's "any"; take_body() is there in any case */
+	return max < INT64_MAX ? (curl_off_t)max : INT64_MAX;
+}
+
+int transfer_begin(struct transfer *t, struct pool_call *call,
+		   const struct pool_endpoint_opts *opts)
+{
+	CURLcode code = CURLE_OK;
+	long limit = call->timeout_ms < INT_MAX - BACKSTOP_MS ?
+			     (long)call->timeout_ms + BACKSTOP_MS :
+			     INT_MAX;
+	int r;
+
+	r = set_hook(t, call->hook);
+	if (r)
+		return r;
+	/* without any, libcurl would ask a callback for some */
+	SET(CURLOPT_POSTFIELDS, call->body ? call->body : "");
+	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
+	SET(CURLOPT_TIMEOUT_MS, limit);
+	SET(CURLOPT_MAXAGE_CONN, seconds_to_keep(opts->idle_ms));
+	SET(CURLOPT_MAXFILESIZE_LARGE, most_bytes(opts->max_reply));
+	t->max_reply = opts->max_reply;
+	t->call = call;
+	t->error = 0;
+	t->text[0] = '\0';
+	return from_code(code);
+}
+
+void transfer_release(struct transfer *t)
+{
+	t->call = NULL;
+}
+
+bool transfer_is_stale(const struct transfer *t, CURLcode result)
+{
+	return result == CURLE_ABORTED_BY_CALLBACK && t->error == -ESTALE;
+}
+
+bool transfer_reused(const struct transfer *t)
+{
+	long n = 1;
+
+	curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &n);
+	return n == 0;
+}
+
+/*
+ * The reply
+ */
+
+static int error_of(const struct transfer *t, CURLcode result)
+{
+	if (t->error == -EFBIG || t->error == -ENOMEM)
+		return t->error;
+	switch (result) {
+	case CURLE_OUT_OF_MEMORY:
+		return -ENOMEM;
+	case CURLE_FILESIZE_EXCEEDED:
+		return -EFBIG;
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIMEDOUT;
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CRL_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_INVALIDCERTSTATUS:
+	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+	case CURLE_SSL_CLIENTCERT:
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return -ECONNREFUSED;
+	default:
+		return -EIO;
+	}
+}
+
+static void fail(struct transfer *t, CURLcode result)
+{
+	int error = error_of(t, result);
+	char text[64];
+
+	if (error == -EFBIG) {
+		snprintf(text, sizeof(text), "the reply exceeds %llu bytes",
+			 (unsigned long long)t->max_reply);
+		call_fail(t->call, error, text);
+	} else if (error == -ENOMEM) {
+		call_fail(t->call, error, "out of memory");
+	} else {
+		call_fail(t->call, error,
+			  t->text[0] ? t->text : curl_easy_strerror(result));
+	}
+}
+
+/* A header of the final response, its n-th of that name; or NULL. */
+static const struct curl_header *header(const struct transfer *t,
+					const char *name, size_t n)
+{
+	struct curl_header *h;
+
+	return curl_easy_header(t->easy, name, n, CURLH_HEADER, -1, &h) ? NULL :
+									  h;
+}
+
+static int join_cache_control(const struct transfer *t, char **ret)
+{
+	const struct curl_header *h = header(t, "Cache-Control", 0);
+	size_t i, n = h ? h->amount : 0;
+	char *all = NULL, *longer;
+
+	if (n > MAX_CACHE_CONTROLS) {
+		*ret = strdup("no-store");
+		return *ret ? 0 : -ENOMEM;
+	}
+	for (i = 0; i < n; i++) {
+		h = header(t, "Cache-Control", i);
+		if (!h)
+			break;
+		if (asprintf(&longer, "%s%s%s", all ? all : "", all ? ", " : "",
+			     h->value) < 0)
+			longer = NULL;
+		free(all);
+		all = longer;
+		if (!all)
+			return -ENOMEM;
+	}
+	*ret = all;
+	return 0;
+}
+
+/* Digits alone; what is too large to count is old enough. */
+static uint64_t parse_age(const char *text)
+{
+	uint64_t age = 0;
+	const char *p;
+
+	for (p = text; *p >= '0' && *p <= '9'; p++) {
+		if (age > (UINT64_MAX - 9) / 10)
+			age = UINT64_MAX / 10 - 1;
+		age = age * 10 + (uint64_t)(*p - '0');
+	}
+	return *p ? 0 : age;
+}
+
+void transfer_finish(struct transfer *t, CURLcode result)
+{
+	struct pool_call *call = t->call;
+	const struct curl_header *age;
+
+	if (!result && join_cache_control(t, &call->reply_cache_control))
+		result = CURLE_OUT_OF_MEMORY;
+	if (result) {
+		fail(t, result);
+		return;
+	}
+	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &call->reply.status);
+	call->reply.cache_control = call->reply_cache_control;
+	age = header(t, "Age", 0);
+	call->reply.age_s = age ? parse_age(age->value) : 0;
+}
+
+struct transfer *transfer_push(struct transfer *list, struct transfer *t)
+{
+	t->next = list;
+	return t;
+}
+
+struct transfer *transfer_pop(struct transfer **list)
+{
+	struct transfer *t = *list;
+
+	if (t)
+		*list = t->next;
+	return t;
+}

@@ -1,0 +1,57 @@
+/*
+ * transfer.h - one curl easy handle, made for an endpoint and used for one
+ * call after the other.
+ *
+ * Inside pool/ only. Dispatcher's thread.
+ */
+#ifndef POOL_TRANSFER_H
+#define POOL_TRANSFER_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct multi;
+struct pool_call;
+struct pool_endpoint_opts;
+struct transfer;
+
+/* For requests to `url`, which is copied, over connections of `m`, which
+ * must outlive the result. Returns 0, -ENOMEM or -EIO. */
+int transfer_create(struct transfer **ret, const char *url, struct multi *m);
+
+/* Not while in a multi. NULL is fine. */
+void transfer_destroy(struct transfer *t);
+
+/* The handle, for multi_add(), and back. */
+CURL *transfer_easy(const struct transfer *t);
+struct transfer *transfer_of(CURL *easy);
+
+/*
+ * Be about `call` from now on, within the limits of `opts`; after multi_add()
+ * the transfer is under way. The call gets no word before transfer_finish().
+ * Returns 0, -ENOMEM or -EIO.
+ */
+int transfer_begin(struct transfer *t, struct pool_call *call,
+		   const struct pool_endpoint_opts *opts);
+struct pool_call *transfer_call(const struct transfer *t);
+
+/* Whether it ended, with nothing sent, only because the connection it was
+ * given would not do: add it to the multi once more. */
+bool transfer_is_stale(const struct transfer *t, CURLcode result);
+
+/* Whether it was served by a connection that had served others. */
+bool transfer_reused(const struct transfer *t);
+
+/* It has ended with `result`: fill in its call's reply, but for the time.
+ * Before multi_remove(). */
+void transfer_finish(struct transfer *t, CURLcode result);
+
+/* Be about no call. */
+void transfer_release(struct transfer *t);
+
+/* A list of spare ones, for who owns them. */
+struct transfer *transfer_push(struct transfer *list, struct transfer *t);
+struct transfer *transfer_pop(struct transfer **list);
+
+#endif /* POOL_TRANSFER_H */

@@ -1,0 +1,184 @@
+#include "test/replay/fake_pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pool {
+	int nothing;
+};
+
+struct pool_call {
+	unsigned number;
+};
+
+struct answer {
+	long status;
+	const char *body, *cache_control;
+};
+
+struct fake_call fake_calls[FAKE_POOL_MAX];
+unsigned fake_calls_count;
+
+static struct pool the_pool;
+static struct pool_call handles[FAKE_POOL_MAX];
+static struct {
+	pool_done_fn *fn;
+	void *arg;
+} done[FAKE_POOL_MAX];
+static struct answer answers[FAKE_POOL_MAX];
+static unsigned answers_count, answers_used;
+static int refusal;
+
+void fake_pool_reset(void)
+{
+	for (unsigned i = 0; i < fake_calls_count; i++)
+		free(fake_calls[i].body);
+	memset(fake_calls, 0, sizeof(fake_calls));
+	fake_calls_count = answers_count = answers_used = 0;
+	refusal = 0;
+}
+
+void fake_pool_will_answer(long status, const char *body,
+			   const char *cache_control)
+{
+	answers[answers_count++] = (struct answer){ status, body,
+						    cache_control };
+}
+
+static void end(unsigned n, const struct pool_reply *reply)
+{
+	if (fake_calls[n].done)
+		return;
+	fake_calls[n].done = true;
+	done[n].fn(reply, done[n].arg);
+}
+
+void fake_pool_answer(unsigned n, long status, const char *body,
+		      const char *cache_control)
+{
+	struct pool_reply reply = {
+		.error_text = "",
+		.status = status,
+		.body = body,
+		.len = strlen(body),
+		.cache_control = cache_control,
+	};
+
+	end(n, &reply);
+}
+
+void fake_pool_fail(unsigned n, int error)
+{
+	struct pool_reply reply = { .error = error, .error_text = "failed" };
+
+	end(n, &reply);
+}
+
+void fake_pool_refuse_next(int error)
+{
+	refusal = error;
+}
+
+int pool_check_url(const char *url, char reterr[static 128])
+{
+	if (strncmp(url, "http", 4) == 0)
+		return 0;
+	snprintf(reterr, 128, "not a URL");
+	return -EINVAL;
+}
+
+int pool_create(struct pool **ret, void (*wake)(void *arg), void *arg)
+{
+	(void)wake;
+	(void)arg;
+	*ret = &the_pool;
+	return 0;
+}
+
+int pool_start(struct pool *pool)
+{
+	(void)pool;
+	return 0;
+}
+
+int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
+		   size_t n)
+{
+	(void)pool;
+	(void)eps;
+	(void)n;
+	return 0;
+}
+
+int pool_submit(struct pool *pool, const struct pool_request *req,
+		pool_done_fn *fn, void *arg, struct pool_call **ret)
+{
+	unsigned n = fake_calls_count;
+	struct fake_call *call = &fake_calls[n];
+	int err = refusal;
+
+	(void)pool;
+	refusal = 0;
+	if (err || n == FAKE_POOL_MAX)
+		return err ? err : -ENOMEM;
+	snprintf(call->endpoint, sizeof(call->endpoint), "%s", req->endpoint);
+	snprintf(call->hook, sizeof(call->hook), "%s", req->hook);
+	call->in_lane = req->lane != NULL;
+	if (req->lane)
+		snprintf(call->lane, sizeof(call->lane), "%.*s",
+			 (int)req->lane_len, (const char *)req->lane);
+	call->body = req->body;
+	call->timeout_ms = req->timeout_ms;
+	done[n].fn = fn;
+	done[n].arg = arg;
+	handles[n].number = n;
+	fake_calls_count++;
+	if (ret)
+		*ret = &handles[n];
+	return 0;
+}
+
+int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_ms)
+{
+	const struct answer *a;
+
+	(void)pool;
+	(void)deadline_ms;
+	if (answers_used == answers_count) {
+		fake_pool_fail(call->number, -ETIMEDOUT);
+		return -ETIMEDOUT;
+	}
+	a = &answers[answers_used++];
+	fake_pool_answer(call->number, a->status, a->body, a->cache_control);
+	return 0;
+}
+
+unsigned pool_collect(struct pool *pool)
+{
+	unsigned open = 0;
+
+	(void)pool;
+	for (unsigned i = 0; i < fake_calls_count; i++)
+		open += !fake_calls[i].done;
+	return open;
+}
+
+int64_t pool_now_ms(void)
+{
+	return 1;
+}
+
+void pool_stop(struct pool *pool)
+{
+	(void)pool;
+	for (unsigned i = 0; i < fake_calls_count; i++)
+		fake_pool_fail(i, -ECANCELED);
+}
+
+void pool_destroy(struct pool *pool)
+{
+	if (pool)
+		pool_stop(pool);
+}

@@ -1,0 +1,961 @@
+/* plugin/admin.h, over a real Unix socket, with real hooks and dispatcher */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "plugin/admin.h"
+#include "plugin/broker.h"
+#include "plugin/hook.h"
+#include "plugin/settings.h"
+#include "pool/pool.h"
+
+#define ROOT    "/api/v1/webhooks/"
+#define EMPTY   "{\"table\":[],\"type\":\"table\"}"
+#define DONE    "{\"text\":\"Done\",\"type\":\"text\"}"
+#define PUBLISH ROOT "register?hook=on_publish&endpoint=http://127.0.0.1:9/"
+
+enum {
+	PATIENCE_MS = 10000,
+	CONNECTIONS = 16, /* as admin_http.h has it */
+};
+
+/* The test is the broker's thread: it ticks while it waits, unless held. */
+struct fixture {
+	char dir[64], path[96], log[4096];
+	struct hooks *hooks;
+	struct admin *admin;
+	int woken; /* eventfd */
+	bool held;
+};
+
+struct reply {
+	int status;
+	char text[16384]; /* head and body */
+	const char *body;
+};
+
+/* ---- the broker ---- */
+
+static void take_log(void *ctx, enum log_level level, const char *line)
+{
+	struct fixture *f = ctx;
+	size_t len = strlen(f->log);
+
+	assert_int_equal(level, LOG_LEVEL_INFO);
+	snprintf(f->log + len, sizeof(f->log) - len, "%s\n", line);
+}
+
+static void wake(void *ctx)
+{
+	struct fixture *f = ctx;
+	uint64_t one = 1;
+
+	if (write(f->woken, &one, sizeof(one)) != sizeof(one))
+		abort();
+}
+
+static int64_t now_ms(void *ctx)
+{
+	(void)ctx;
+	return pool_now_ms();
+}
+
+static void never_completes(void *ctx, const char *client_id, uint64_t ticket,
+			    const struct verdict *verdict)
+{
+	(void)ctx;
+	(void)client_id;
+	(void)ticket;
+	(void)verdict;
+	fail();
+}
+
+static const struct broker_ops ops = {
+	.complete_auth = never_completes,
+	.log = take_log,
+	.wake = wake,
+	.now_ms = now_ms,
+	.delays_logins = true,
+};
+
+static void tick_if_woken(struct fixture *f)
+{
+	uint64_t count;
+
+	if (read(f->woken, &count, sizeof(count)) == sizeof(count))
+		hooks_tick(f->hooks);
+}
+
+/* ---- set up ---- */
+
+static void start(struct fixture *f, const struct settings_opt *opts, size_t n)
+{
+	char why[512] = "";
+	struct settings *s;
+	struct conf_error error;
+
+	assert_int_equal(settings_load(opts, n, &s, &error), 0);
+	assert_int_equal(hooks_create(&f->hooks, s, &ops, f), 0);
+	settings_unref(s);
+	if (admin_create(&f->admin, f->hooks, f->path, why, sizeof(why)) != 0)
+		fail_msg("%s", why);
+	assert_int_equal(hooks_start(f->hooks), 0);
+}
+
+static int set_up_bare(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -1;
+	snprintf(f->dir, sizeof(f->dir), "/tmp/admin.XXXXXX");
+	if (!mkdtemp(f->dir))
+		return -1;
+	snprintf(f->path, sizeof(f->path), "%s/sock", f->dir);
+	f->woken = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	*state = f;
+	return f->woken < 0 ? -1 : 0;
+}
+
+static int set_up(void **state)
+{
+	int err = set_up_bare(state);
+
+	if (!err)
+		start(*state, NULL, 0);
+	return err;
+}
+
+static void stop(struct fixture *f)
+{
+	if (f->hooks)
+		hooks_stop(f->hooks);
+	admin_destroy(f->admin);
+	hooks_destroy(f->hooks);
+	f->admin = NULL;
+	f->hooks = NULL;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	stop(f);
+	close(f->woken);
+	unlink(f->path);
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+/* ---- the client ---- */
+
+static int dial(const struct fixture *f)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
+			 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	size_t len = strlen(text);
+
+	assert_int_equal(send(fd, text, len, MSG_NOSIGNAL), len);
+}
+
+static void send_request(int fd, const char *method, const char *target)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		 "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		 method, target);
+	say(fd, text);
+}
+
+/* Wait for something on `fd`, ticking meanwhile. False after `ms`. */
+static bool wait_for(struct fixture *f, int fd, int64_t ms)
+{
+	struct pollfd fds[2] = { { .fd = fd, .events = POLLIN },
+				 { .fd = f->woken, .events = POLLIN } };
+	int64_t end = pool_now_ms() + ms;
+
+	for (;;) {
+		int64_t left = end - pool_now_ms();
+
+		fds[1].fd = f->held ? -1 : f->woken;
+		if (left < 0)
+			return false;
+		assert_true(poll(fds, 2, (int)left) >= 0);
+		if (!f->held)
+			tick_if_woken(f);
+		if (fds[0].revents)
+			return true;
+	}
+}
+
+/* Up to the end of the connection. */
+static void read_reply(struct fixture *f, int fd, struct reply *ret)
+{
+	size_t len = 0;
+	ssize_t n = 1;
+
+	memset(ret, 0, sizeof(*ret));
+	while (n > 0) {
+		assert_true(len + 1 < sizeof(ret->text));
+		if (!wait_for(f, fd, PATIENCE_MS))
+			fail_msg("no reply");
+		n = recv(fd, ret->text + len, sizeof(ret->text) - len - 1, 0);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	close(fd);
+	ret->body = strstr(ret->text, "\r\n\r\n");
+	ret->body = ret->body ? ret->body + 4 : "";
+	if (sscanf(ret->text, "HTTP/1.1 %d ", &ret->status) != 1)
+		ret->status = 0;
+}
+
+static void request(struct fixture *f, const char *method, const char *target,
+		    struct reply *ret)
+{
+	int fd = dial(f);
+
+	send_request(fd, method, target);
+	read_reply(f, fd, ret);
+}
+
+static void expect(struct fixture *f, const char *target, int status,
+		   const char *body)
+{
+	struct reply r;
+
+	request(f, "GET", target, &r);
+	assert_string_equal(r.body, body);
+	assert_int_equal(r.status, status);
+	assert_non_null(strstr(r.text, "Content-Type: application/json\r\n"));
+}
+
+/* Refused with a reason that holds `reason`. */
+static void expect_error(struct fixture *f, const char *target, int status,
+			 const char *reason)
+{
+	struct reply r;
+
+	request(f, "GET", target, &r);
+	assert_int_equal(r.status, status);
+	assert_int_equal(strncmp(r.body, "{\"error\":\"", 10), 0);
+	if (!strstr(r.body, reason))
+		fail_msg("%s", r.body);
+}
+
+/* The log's lines travel as mail: one round over the broker's thread. */
+static void expect_log(struct fixture *f, const char *line)
+{
+	struct pollfd fd = { .fd = f->woken, .events = POLLIN };
+
+	while (!strstr(f->log, line)) {
+		if (poll(&fd, 1, PATIENCE_MS) <= 0)
+			fail_msg("\"%s\" is not in the log:\n%s", line, f->log);
+		tick_if_woken(f);
+	}
+}
+
+/* ---- show, register, deregister ---- */
+
+static const struct settings_opt some_webhooks[] = {
+	{ "vmq_webhooks.b.hook", "auth_on_publish" },
+	{ "vmq_webhooks.b.endpoint", "http://127.0.0.1:9/b" },
+	{ "vmq_webhooks.a.hook", "auth_on_publish" },
+	{ "vmq_webhooks.a.endpoint", "http://127.0.0.1:9/z" },
+	{ "vmq_webhooks.a.base64encode", "off" },
+	{ "vmq_webhooks.a.response_timeout", "77" },
+	{ "vmq_webhooks.c.hook", "on_client_gone" },
+	{ "vmq_webhooks.c.endpoint", "http://127.0.0.1:9/b" },
+};
+
+enum {
+	SOME_WEBHOOKS = sizeof(some_webhooks) / sizeof(some_webhooks[0])
+};
+
+static void shows_an_empty_table(void **state)
+{
+	expect(*state, ROOT "show", 200, EMPTY);
+	expect(*state, ROOT "cache/show", 200, EMPTY);
+}
+
+/* Hooks descending, endpoints in registration order, VerneMQ's members. */
+static void shows_in_vernemqs_shape(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	expect(f, ROOT "show", 200,
+	       "{\"table\":["
+	       "{\"hook\":\"on_client_gone\","
+	       "\"endpoint\":\"http://127.0.0.1:9/b\","
+	       "\"base64payload\":true,\"response_timeout\":5000},"
+	       "{\"hook\":\"auth_on_publish\","
+	       "\"endpoint\":\"http://127.0.0.1:9/z\","
+	       "\"base64payload\":false,\"response_timeout\":77},"
+	       "{\"hook\":\"auth_on_publish\","
+	       "\"endpoint\":\"http://127.0.0.1:9/b\","
+	       "\"base64payload\":true,\"response_timeout\":5000}"
+	       "],\"type\":\"table\"}");
+}
+
+static void origin_is_told_when_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	expect(f, PUBLISH, 200, DONE);
+	request(f, "GET", ROOT "show?--origin", &r);
+	assert_non_null(strstr(r.body, "\"origin\":\"vmq_webhooks.a\"}"));
+	assert_non_null(strstr(r.body, "\"origin\":\"vmq_webhooks.c\"}"));
+	assert_non_null(strstr(r.body, "\"origin\":\"runtime\"}"));
+	request(f, "GET", ROOT "show", &r);
+	assert_null(strstr(r.body, "origin"));
+}
+
+static void registers_with_every_option(void **state)
+{
+	struct fixture *f = *state;
+	const struct webhook *hook;
+	struct settings *s;
+
+	expect(f,
+	       ROOT "register?--response_timeout=123&"
+		    "endpoint=http%3A%2F%2F127.0.0.1%3A9%2Fx%3Fa%3Db%3D%3D%26"
+		    "c%3Dd%3D&--no_payload=true&hook=auth_on_publish_m5&"
+		    "--base64payload=false",
+	       200, DONE);
+	s = hooks_settings(f->hooks);
+	hook = settings_find(s, HOOK_AUTH_ON_PUBLISH_M5,
+			     "http://127.0.0.1:9/x?a=b==&c=d=");
+	assert_non_null(hook);
+	assert_int_equal(hook->timeout_ms, 123);
+	assert_false(hook->codec.base64_payload);
+	assert_true(hook->codec.no_payload);
+	settings_unref(s);
+	hooks_tick(f->hooks);
+	assert_true(hooks_has(f->hooks, HOOK_AUTH_ON_PUBLISH_M5));
+}
+
+static void registers_with_vernemqs_defaults(void **state)
+{
+	struct fixture *f = *state;
+	const struct webhook *hook;
+	struct settings *s;
+
+	expect(f, PUBLISH, 200, DONE);
+	s = hooks_settings(f->hooks);
+	hook = settings_find(s, HOOK_ON_PUBLISH, "http://127.0.0.1:9/");
+	assert_non_null(hook);
+	assert_int_equal(hook->timeout_ms, 5000);
+	assert_true(hook->codec.base64_payload);
+	assert_false(hook->codec.no_payload);
+	settings_unref(s);
+}
+
+static void double_registration_is_an_alert(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+
+	expect(f, PUBLISH, 200, DONE);
+	expect(f, PUBLISH, 200,
+	       "{\"alert\":[{\"text\":\"can't register endpoint due to "
+	       "'already_registered'\",\"type\":\"text\"}],"
+	       "\"type\":\"alert\"}");
+	request(f, "GET", ROOT "show", &r);
+	assert_non_null(strstr(r.body, "on_publish"));
+	assert_null(strstr(strstr(r.body, "on_publish") + 1, "on_publish"));
+}
+
+static void deregisters(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	expect(f,
+	       ROOT "deregister?endpoint=http://127.0.0.1:9/b&"
+		    "hook=auth_on_publish",
+	       200, DONE);
+	expect(f,
+	       ROOT "deregister?hook=auth_on_publish&"
+		    "endpoint=http://127.0.0.1:9/z",
+	       200, DONE);
+	expect(f, ROOT "show", 200,
+	       "{\"table\":[{\"hook\":\"on_client_gone\","
+	       "\"endpoint\":\"http://127.0.0.1:9/b\","
+	       "\"base64payload\":true,\"response_timeout\":5000}],"
+	       "\"type\":\"table\"}");
+}
+
+static void unknown_deregistration_is_an_alert(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	expect(f,
+	       ROOT "deregister?hook=on_publish&endpoint=http://127.0.0.1:9/b",
+	       200,
+	       "{\"alert\":[{\"text\":\"can't deregister endpoint due to "
+	       "'not_found'\",\"type\":\"text\"}],\"type\":\"alert\"}");
+}
+
+static void bad_requests_change_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_error(f, ROOT "register?hook=foo&endpoint=http://h/", 400,
+		     "unknown hook");
+	expect_error(f, ROOT "register?hook=on_publish", 400,
+		     "endpoint is missing");
+	expect_error(f, PUBLISH "&--response_timeout=abc", 400,
+		     "--response_timeout");
+	expect_error(f, PUBLISH "&--base64payload=foo", 400, "--base64payload");
+	expect_error(f, PUBLISH "&bogus=1", 400, "bogus");
+	expect_error(f, ROOT "register?hook=on_publish&endpoint=http://h:port/",
+		     400, "cannot register http://h:port/: ");
+	expect_error(f, ROOT "register?hook=on_publish&endpoint=ftp://h/", 400,
+		     "cannot register ftp://h/: ");
+	expect_error(f, ROOT "nonsense", 400, "nonsense");
+	expect(f, ROOT "show", 200, EMPTY);
+	assert_string_equal(f->log, "");
+}
+
+/* ---- the log ---- */
+
+static void changes_are_logged_with_who_made_them(void **state)
+{
+	struct fixture *f = *state;
+	char who[64];
+
+	snprintf(who, sizeof(who), "by uid %ld pid %ld", (long)getuid(),
+		 (long)getpid());
+	expect(f, PUBLISH, 200, DONE);
+	expect_log(f, "registered hook=on_publish");
+	assert_non_null(strstr(f->log, who));
+	assert_non_null(strstr(f->log, "endpoint=http://127.0.0.1:9/\n"));
+	expect(f,
+	       ROOT "deregister?hook=on_publish&endpoint=http://127.0.0.1:9/",
+	       200, DONE);
+	expect_log(f, "deregistered hook=on_publish");
+	f->log[0] = '\0';
+	expect(f, ROOT "cache/clear", 200, DONE);
+	expect_log(f, "cleared the cache");
+	assert_non_null(strstr(f->log, who));
+}
+
+static void passwords_stay_out_of_the_log(void **state)
+{
+	struct fixture *f = *state;
+
+	expect(f,
+	       ROOT "register?hook=on_publish&"
+		    "endpoint=http://joe:secret@127.0.0.1:9/p@th",
+	       200, DONE);
+	expect_log(f, "endpoint=http://***@127.0.0.1:9/p@th\n");
+	assert_null(strstr(f->log, "joe"));
+	assert_null(strstr(f->log, "sec"));
+}
+
+static void looking_is_not_logged(void **state)
+{
+	struct fixture *f = *state;
+
+	expect(f, ROOT "show", 200, EMPTY);
+	expect(f, ROOT "cache/show", 200, EMPTY);
+	expect(f, ROOT "cache/clear", 200, DONE); /* after them */
+	assert_non_null(strstr(f->log, "cleared"));
+	assert_null(strchr(strchr(f->log, '\n') + 1, '\n'));
+}
+
+/* ---- the cache ---- */
+
+static struct cache_group *group_of(struct fixture *f, enum hook_id hook,
+				    const char *endpoint)
+{
+	struct settings *s = hooks_settings(f->hooks);
+	const struct webhook *webhook = settings_find(s, hook, endpoint);
+
+	assert_non_null(webhook);
+	settings_unref(s);
+	return &webhook->stats->cache;
+}
+
+static void shows_counters_in_vernemqs_order(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_group *z, *b;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	expect(f,
+	       ROOT "register?hook=auth_on_register&"
+		    "endpoint=http://127.0.0.1:9/z",
+	       200, DONE);
+	z = group_of(f, HOOK_AUTH_ON_PUBLISH, "http://127.0.0.1:9/z");
+	b = group_of(f, HOOK_AUTH_ON_PUBLISH, "http://127.0.0.1:9/b");
+	atomic_store(&z->misses, 3);
+	atomic_store(&z->hits, 2);
+	atomic_store(&z->entries, 1);
+	atomic_store(&b->misses, 5);
+	atomic_store(&group_of(f, HOOK_AUTH_ON_REGISTER, "http://127.0.0.1:9/z")
+			      ->misses,
+		     7);
+	expect(f, ROOT "cache/show", 200,
+	       "{\"table\":["
+	       "{\"stat\":\"misses\",\"endpoint\":\"http://127.0.0.1:9/z\","
+	       "\"hook\":\"auth_on_register\",\"value\":7},"
+	       "{\"stat\":\"misses\",\"endpoint\":\"http://127.0.0.1:9/z\","
+	       "\"hook\":\"auth_on_publish\",\"value\":3},"
+	       "{\"stat\":\"misses\",\"endpoint\":\"http://127.0.0.1:9/b\","
+	       "\"hook\":\"auth_on_publish\",\"value\":5},"
+	       "{\"stat\":\"hits\",\"endpoint\":\"http://127.0.0.1:9/z\","
+	       "\"hook\":\"auth_on_publish\",\"value\":2},"
+	       "{\"stat\":\"entries\",\"endpoint\":\"http://127.0.0.1:9/z\","
+	       "\"hook\":\"auth_on_publish\",\"value\":1}"
+	       "],\"type\":\"table\"}");
+}
+
+static void reset_keeps_entries(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_group *z;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	z = group_of(f, HOOK_AUTH_ON_PUBLISH, "http://127.0.0.1:9/z");
+	atomic_store(&z->misses, 3);
+	atomic_store(&z->hits, 2);
+	atomic_store(&z->entries, 1);
+	expect(f, ROOT "cache/show?--reset", 200, DONE);
+	expect(f, ROOT "cache/show", 200,
+	       "{\"table\":[{\"stat\":\"entries\","
+	       "\"endpoint\":\"http://127.0.0.1:9/z\","
+	       "\"hook\":\"auth_on_publish\",\"value\":1}],"
+	       "\"type\":\"table\"}");
+	atomic_store(&z->entries, 0);
+}
+
+static void clear_starts_counting_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_group *z;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	z = group_of(f, HOOK_AUTH_ON_PUBLISH, "http://127.0.0.1:9/z");
+	atomic_store(&z->misses, 3);
+	atomic_store(&z->hits, 2);
+	expect(f, ROOT "cache/clear", 200, DONE);
+	expect(f, ROOT "cache/show", 200, EMPTY);
+}
+
+/* ---- while the broker is held ---- */
+
+static void clear_is_answered_when_done_not_before(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+	int fd = dial(f);
+
+	f->held = true;
+	send_request(fd, "GET", ROOT "cache/clear");
+	expect(f, ROOT "show", 200, EMPTY); /* needs no broker */
+	expect(f, PUBLISH, 200, DONE);
+	assert_false(wait_for(f, fd, 50));
+	assert_string_equal(f->log, "");
+	f->held = false;
+	read_reply(f, fd, &r);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.body, DONE);
+}
+
+static void clear_fails_after_five_seconds(void **state)
+{
+	struct fixture *f = *state;
+	int64_t start_ms = pool_now_ms();
+	int idle = dial(f), fd = dial(f);
+	struct reply r;
+
+	f->held = true;
+	send_request(fd, "GET", ROOT "cache/clear");
+	read_reply(f, fd, &r);
+	assert_int_equal(r.status, 503);
+	assert_non_null(strstr(r.body, "held up"));
+	assert_in_range(pool_now_ms() - start_ms, 4900, 8000);
+
+	/* the answer that comes now is nobody's */
+	f->held = false;
+	expect_log(f, "cleared the cache");
+	expect(f, ROOT "show", 200, EMPTY);
+
+	/* and who said nothing all the while was shown out */
+	assert_true(wait_for(f, idle, 3000));
+	assert_int_equal(recv(idle, r.text, 1, 0), 0);
+	close(idle);
+}
+
+static void a_client_that_left_is_no_trouble(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	f->held = true;
+	send_request(fd, "GET", ROOT "cache/clear");
+	expect(f, ROOT "show", 200, EMPTY);
+	close(fd);
+	f->held = false;
+	expect_log(f, "cleared the cache");
+	expect(f, ROOT "cache/clear", 200, DONE);
+}
+
+static void who_waits_is_told_that_the_broker_stops(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	struct reply r;
+	int fd = dial(f);
+
+	f->held = true;
+	send_request(fd, "GET", ROOT "cache/clear");
+	expect(f, ROOT "show", 200, EMPTY);
+	stop(f);
+	read_reply(f, fd, &r);
+	/* the mail was received while stopping, or it was not */
+	assert_true(r.status == 200 || r.status == 503);
+	assert_int_equal(lstat(f->path, &st), -1);
+}
+
+/* ---- HTTP ---- */
+
+static void head_has_no_body(void **state)
+{
+	struct fixture *f = *state;
+	char length[64];
+	struct reply r;
+
+	request(f, "HEAD", ROOT "show", &r);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.body, "");
+	snprintf(length, sizeof(length), "Content-Length: %zu\r\n",
+		 strlen(EMPTY));
+	assert_non_null(strstr(r.text, length));
+}
+
+static void post_works_too(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+
+	request(f, "POST", PUBLISH, &r);
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.body, DONE);
+}
+
+static void other_methods_are_405(void **state)
+{
+	static const char *const methods[] = { "PUT", "DELETE", "OPTIONS",
+					       "PATCH", "FOO" };
+	struct fixture *f = *state;
+	struct reply r;
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		request(f, methods[i], PUBLISH, &r);
+		assert_int_equal(r.status, 405);
+		assert_non_null(strstr(r.text, "Allow: GET, HEAD, POST\r\n"));
+	}
+	expect(f, ROOT "show", 200, EMPTY);
+}
+
+static void other_pages_are_404(void **state)
+{
+	expect_error(*state, "/", 404, "/api/v1/webhooks/");
+	expect_error(*state, "/metrics", 404, "/api/v1/webhooks/");
+}
+
+static void bodies_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+	int fd = dial(f);
+
+	say(fd, "POST " PUBLISH " HTTP/1.1\r\nHost: x\r\n"
+		"Connection: close\r\nContent-Length: 5\r\n\r\na=b&c");
+	read_reply(f, fd, &r);
+	assert_int_equal(r.status, 400);
+	assert_non_null(strstr(r.body, "query"));
+	expect(f, ROOT "show", 200, EMPTY);
+}
+
+static void connections_are_kept_alive(void **state)
+{
+	static const char again[] = "GET " ROOT "show HTTP/1.1\r\n"
+				    "Host: x\r\n\r\n";
+	struct fixture *f = *state;
+	struct reply r;
+	int fd = dial(f);
+
+	for (const char *at = again; *at; at++) { /* byte by byte */
+		char byte[2] = { *at, '\0' };
+
+		say(fd, byte);
+	}
+	assert_true(wait_for(f, fd, PATIENCE_MS));
+	say(fd, again);
+	send_request(fd, "GET", ROOT "show");
+	read_reply(f, fd, &r);
+	r.body = r.text;
+	for (int i = 0; i < 3; i++) {
+		r.body = strstr(r.body, EMPTY);
+		assert_non_null(r.body);
+		r.body++;
+	}
+}
+
+/* A head of any length is answered or cut off, never kept. */
+static void long_requests_are_refused(void **state)
+{
+	enum {
+		TOO_LONG = 80 * 1024
+	};
+	struct fixture *f = *state;
+	char *text = malloc(TOO_LONG);
+	struct reply r;
+	int fd = dial(f);
+	size_t sent = 0;
+
+	assert_non_null(text);
+	memset(text, 'x', TOO_LONG);
+	memcpy(text, "GET /", 5);
+	while (sent < TOO_LONG) {
+		ssize_t n =
+			send(fd, text + sent, TOO_LONG - sent, MSG_NOSIGNAL);
+
+		if (n < 0)
+			break;
+		sent += (size_t)n;
+	}
+	free(text);
+	read_reply(f, fd, &r);
+	assert_true(r.status == 0 || r.status == 414 || r.status == 431 ||
+		    r.status == 413);
+	expect(f, ROOT "show", 200, EMPTY);
+}
+
+static void long_bodies_are_cut_off(void **state)
+{
+	enum {
+		PIECE = 1024,
+		TOO_MANY = 1024
+	};
+	struct fixture *f = *state;
+	char piece[PIECE + 1];
+	struct reply r;
+	int fd = dial(f), n;
+
+	say(fd, "POST " PUBLISH " HTTP/1.1\r\nHost: x\r\n"
+		"Connection: close\r\nContent-Length: 1048576\r\n\r\n");
+	memset(piece, 'x', PIECE);
+	for (n = 0; n < TOO_MANY; n++) {
+		if (send(fd, piece, PIECE, MSG_NOSIGNAL) < 0)
+			break;
+	}
+	assert_true(n < TOO_MANY);
+	read_reply(f, fd, &r);
+	assert_int_equal(r.status, 0);
+	expect(f, ROOT "show", 200, EMPTY);
+}
+
+static void nonsense_is_survived(void **state)
+{
+	static const char *const whole[] = {
+		"GET\r\n\r\n",
+		"GET / HTTP/9\r\n\r\n",
+		"GET " ROOT "show?%%%&&&=== HTTP/1.0\r\n\r\n",
+	};
+	static const char *const cut[] = { "\r\n\r\n", "\x16\x03\x01\x02",
+					   "GET " ROOT "cache/clear" };
+	struct fixture *f = *state;
+	struct reply r;
+
+	for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
+		int fd = dial(f);
+
+		say(fd, whole[i]);
+		read_reply(f, fd, &r);
+		assert_int_not_equal(r.status, 200);
+	}
+	for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++) {
+		int fd = dial(f);
+
+		say(fd, cut[i]);
+		close(fd);
+	}
+	expect(f, ROOT "show", 200, EMPTY);
+	assert_string_equal(f->log, "");
+}
+
+/* A peer whose own socket has a name as long as names can be. */
+static void a_named_peer_is_served(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un own = { .sun_family = AF_UNIX }, to = own;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct reply r;
+	int len;
+
+	len = snprintf(own.sun_path, sizeof(own.sun_path), "%s/", f->dir);
+	memset(own.sun_path + len, 'x', sizeof(own.sun_path) - (size_t)len);
+	own.sun_path[sizeof(own.sun_path) - 1] = '\0';
+	assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", f->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	send_request(fd, "GET", ROOT "show");
+	read_reply(f, fd, &r);
+	unlink(own.sun_path);
+	assert_string_equal(r.body, EMPTY);
+}
+
+/* The seventeenth waits its turn, and has it once another leaves. */
+static void connections_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	int held[CONNECTIONS], extra;
+	struct reply r;
+
+	for (int i = 0; i < CONNECTIONS; i++) {
+		held[i] = dial(f);
+		say(held[i], "GET " ROOT "show HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert_true(wait_for(f, held[i], PATIENCE_MS));
+	}
+	extra = dial(f);
+	send_request(extra, "GET", ROOT "show");
+	assert_false(wait_for(f, extra, 100));
+	close(held[3]);
+	read_reply(f, extra, &r);
+	assert_string_equal(r.body, EMPTY);
+	expect(f, ROOT "show", 200, EMPTY);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		if (i != 3)
+			close(held[i]);
+	}
+}
+
+/* ---- life ---- */
+
+static void another_broker_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct admin *second = NULL;
+	char why[512] = "";
+
+	/* not from this loop, but admin_create() refuses before it matters */
+	assert_int_equal(
+		admin_create(&second, f->hooks, f->path, why, sizeof(why)),
+		-EADDRINUSE);
+	assert_null(second);
+	assert_non_null(strstr(why, f->path));
+	expect(f, ROOT "show", 200, EMPTY);
+}
+
+static void destroys_what_never_started(void **state)
+{
+	struct fixture *f = *state;
+	char why[512];
+	struct settings *s;
+	struct conf_error error;
+	struct stat st;
+
+	assert_int_equal(settings_load(NULL, 0, &s, &error), 0);
+	assert_int_equal(hooks_create(&f->hooks, s, &ops, f), 0);
+	settings_unref(s);
+	assert_int_equal(
+		admin_create(&f->admin, f->hooks, f->path, why, sizeof(why)),
+		0);
+	assert_int_equal(lstat(f->path, &st), 0);
+	admin_destroy(f->admin);
+	f->admin = NULL;
+	assert_int_equal(lstat(f->path, &st), -1);
+	admin_destroy(NULL);
+}
+
+static void connections_end_with_the_broker(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+	char byte;
+
+	expect(f, ROOT "show", 200, EMPTY);
+	stop(f);
+	assert_true(recv(fd, &byte, 1, 0) <= 0);
+	close(fd);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+/* starts by itself */
+#define BARE(name) cmocka_unit_test_setup_teardown(name, set_up_bare, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(shows_an_empty_table),
+		BARE(shows_in_vernemqs_shape),
+		BARE(origin_is_told_when_asked_for),
+		TEST(registers_with_every_option),
+		TEST(registers_with_vernemqs_defaults),
+		TEST(double_registration_is_an_alert),
+		BARE(deregisters),
+		BARE(unknown_deregistration_is_an_alert),
+		TEST(bad_requests_change_nothing),
+		TEST(changes_are_logged_with_who_made_them),
+		TEST(passwords_stay_out_of_the_log),
+		TEST(looking_is_not_logged),
+		BARE(shows_counters_in_vernemqs_order),
+		BARE(reset_keeps_entries),
+		BARE(clear_starts_counting_anew),
+		TEST(clear_is_answered_when_done_not_before),
+		TEST(clear_fails_after_five_seconds),
+		TEST(a_client_that_left_is_no_trouble),
+		TEST(who_waits_is_told_that_the_broker_stops),
+		TEST(head_has_no_body),
+		TEST(post_works_too),
+		TEST(other_methods_are_405),
+		TEST(other_pages_are_404),
+		TEST(bodies_are_refused),
+		TEST(connections_are_kept_alive),
+		TEST(long_requests_are_refused),
+		TEST(long_bodies_are_cut_off),
+		TEST(nonsense_is_survived),
+		TEST(a_named_peer_is_served),
+		TEST(connections_are_bounded),
+		TEST(another_broker_is_refused),
+		BARE(destroys_what_never_started),
+		TEST(connections_end_with_the_broker),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

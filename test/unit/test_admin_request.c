@@ -1,0 +1,259 @@
+/* plugin/admin_request.h */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "plugin/admin_request.h"
+#include "plugin/event.h"
+
+#define ROOT "/api/v1/webhooks/"
+#define REG  ROOT "register?hook=on_publish&endpoint=http://h/"
+
+/* The texts of the last request lie in here. */
+static char *uri;
+
+static int parse(const char *text, struct admin_request *req, char *why)
+{
+	free(uri);
+	uri = strdup(text);
+	assert_non_null(uri);
+	why[0] = '\0';
+	return admin_request_parse(uri, req, why);
+}
+
+static struct admin_request parse_ok(const char *text)
+{
+	struct admin_request req;
+	char why[ADMIN_ERROR_LEN];
+	int err = parse(text, &req, why);
+
+	if (err)
+		print_error("%s: %s\n", text, why);
+	assert_int_equal(err, 0);
+	return req;
+}
+
+/* Refused with -EINVAL, for a reason that names `reason`. */
+static void refused(const char *text, const char *reason)
+{
+	struct admin_request req;
+	char why[ADMIN_ERROR_LEN];
+	int err = parse(text, &req, why);
+
+	if (err != -EINVAL || !strstr(why, reason))
+		print_error("%s: %d, %s\n", text, err, why);
+	assert_int_equal(err, -EINVAL);
+	assert_non_null(strstr(why, reason));
+}
+
+static void finds_commands(void **state)
+{
+	(void)state;
+	assert_int_equal(parse_ok(ROOT "show").command, ADMIN_SHOW);
+	assert_int_equal(parse_ok(ROOT "show/").command, ADMIN_SHOW);
+	assert_int_equal(parse_ok(ROOT "show?").command, ADMIN_SHOW);
+	assert_int_equal(parse_ok(ROOT "cache/show").command, ADMIN_CACHE_SHOW);
+	assert_int_equal(parse_ok(ROOT "cache/clear").command,
+			 ADMIN_CACHE_CLEAR);
+	assert_int_equal(parse_ok(REG).command, ADMIN_REGISTER);
+	assert_int_equal(parse_ok(ROOT "deregister?hook=on_publish&"
+				       "endpoint=x")
+				 .command,
+			 ADMIN_DEREGISTER);
+}
+
+static void refuses_unknown_commands(void **state)
+{
+	(void)state;
+	refused("/api/v1/webhooks", "a command is missing");
+	refused(ROOT, "a command is missing");
+	refused(ROOT "shw", "\"show\"");
+	refused(ROOT "cache", "cache show");
+	refused(ROOT "cache/flush", "unknown command \"cache flush\"");
+	refused(ROOT "show/more", "unknown command");
+	refused(ROOT "a/b/c/d/e", "unknown command");
+	refused(ROOT "sh%6", "escape");
+	refused(ROOT "show%00", "escape");
+}
+
+static void other_pages_are_not_ours(void **state)
+{
+	static const char *const pages[] = { "/",
+					     "",
+					     "*",
+					     "/api/v1/webhooksx",
+					     "/api/v2/webhooks/show",
+					     "/API/v1/webhooks/show" };
+	struct admin_request req;
+	char why[ADMIN_ERROR_LEN];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		assert_int_equal(parse(pages[i], &req, why), -ENOENT);
+}
+
+static void takes_arguments_in_any_order(void **state)
+{
+	static const char *const lines[] = {
+		ROOT "register?hook=auth_on_publish&endpoint=http://h/&"
+		     "--base64payload=false&--no_payload=true&"
+		     "--response_timeout=7",
+		ROOT "register?--response_timeout=7&endpoint=http://h/&"
+		     "--no_payload=true&--base64payload=false&"
+		     "hook=auth_on_publish",
+		ROOT "register?&&--response_timeout=7&--format=json&"
+		     "endpoint=http%3A%2f%2Fh%2F&--no_payload=true&"
+		     "--base64payload=false&hook=auth_on_publish&",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct admin_request req = parse_ok(lines[i]);
+
+		assert_int_equal(req.args[ADMIN_HOOK].number,
+				 HOOK_AUTH_ON_PUBLISH);
+		assert_string_equal(req.args[ADMIN_HOOK].text,
+				    "auth_on_publish");
+		assert_string_equal(req.args[ADMIN_ENDPOINT].text, "http://h/");
+		assert_true(req.args[ADMIN_BASE64PAYLOAD].given);
+		assert_int_equal(req.args[ADMIN_BASE64PAYLOAD].number, 0);
+		assert_int_equal(req.args[ADMIN_NO_PAYLOAD].number, 1);
+		assert_int_equal(req.args[ADMIN_RESPONSE_TIMEOUT].number, 7);
+	}
+}
+
+static void keeps_urls_verbatim(void **state)
+{
+	struct admin_request req;
+
+	(void)state;
+	req = parse_ok(ROOT "register?hook=on_publish&"
+			    "endpoint=http://h/x?a=b==%26c=d=");
+	assert_string_equal(req.args[ADMIN_ENDPOINT].text,
+			    "http://h/x?a=b==&c=d=");
+	req = parse_ok(ROOT "register?hook=on_publish&"
+			    "endpoint=http://h/%2520%2B+%c3%a4");
+	assert_string_equal(req.args[ADMIN_ENDPOINT].text,
+			    "http://h/%20+ \xc3\xa4");
+}
+
+static void absent_arguments_are_not_given(void **state)
+{
+	struct admin_request req = parse_ok(REG);
+
+	(void)state;
+	assert_false(req.args[ADMIN_BASE64PAYLOAD].given);
+	assert_false(req.args[ADMIN_NO_PAYLOAD].given);
+	assert_false(req.args[ADMIN_RESPONSE_TIMEOUT].given);
+	assert_false(parse_ok(ROOT "cache/show").args[ADMIN_RESET].given);
+	assert_true(
+		parse_ok(ROOT "cache/show?--reset").args[ADMIN_RESET].given);
+	assert_true(
+		parse_ok(ROOT "cache/show?--reset=").args[ADMIN_RESET].given);
+	assert_true(parse_ok(ROOT "show?--origin").args[ADMIN_ORIGIN].given);
+}
+
+static void refuses_missing_and_double_arguments(void **state)
+{
+	(void)state;
+	refused(ROOT "register", "hook is missing");
+	refused(ROOT "register?hook=on_publish", "endpoint is missing");
+	refused(ROOT "deregister?endpoint=x", "hook is missing");
+	refused(REG "&hook=on_publish", "hook is given twice");
+	refused(REG "&--no_payload=true&--no_payload=true", "given twice");
+	refused(ROOT "register?hook&endpoint=x", "hook needs a value");
+	refused(ROOT "register?hook=&endpoint=x", "hook needs a value");
+	refused(ROOT "register?hook=on_publish&endpoint=",
+		"endpoint needs a value");
+}
+
+static void refuses_unknown_arguments(void **state)
+{
+	(void)state;
+	refused(REG "&bogus=1", "unknown argument \"bogus\"");
+	refused(REG "&--base64payloads=true", "\"--base64payload\"");
+	refused(REG "&--reset", "--reset");
+	refused(ROOT "show?--reset", "--reset");
+	refused(ROOT "show?hook=on_publish", "hook");
+	refused(ROOT "cache/clear?--reset", "--reset");
+	refused(ROOT "deregister?hook=on_publish&endpoint=x&--no_payload=true",
+		"--no_payload");
+	refused(ROOT "show?=", "unknown argument");
+	refused(ROOT "show?a%zz=1", "escape");
+	refused(ROOT "show?a=%", "escape");
+	refused(ROOT "show?a=%0", "escape");
+	refused(ROOT "show?a=x%00y", "escape");
+}
+
+static void refuses_bad_values(void **state)
+{
+	static const char *const times[] = { "0",   "-1",     "+5",
+					     "5s",  "600001", "4294967297",
+					     "1.5", "0x10",   "" };
+	char line[256];
+
+	(void)state;
+	refused(ROOT "register?hook=foo&endpoint=x", "unknown hook \"foo\"");
+	refused(ROOT "register?hook=foo&endpoint=x", ", on_auth_m5");
+	refused(ROOT "register?hook=auth_on_registr&endpoint=x",
+		"\"auth_on_register\"");
+	refused(REG "&--base64payload=foo", "true or false");
+	refused(REG "&--base64payload", "needs a value");
+	refused(REG "&--no_payload=TRUE", "true or false");
+	refused(ROOT "cache/show?--reset=true", "takes no value");
+	refused(ROOT "show?--format=csv", "--format");
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		snprintf(line, sizeof(line), REG "&--response_timeout=%s",
+			 times[i]);
+		refused(line, "--response_timeout");
+	}
+}
+
+/* A reason is cut, never the buffer overrun. */
+static void long_input_is_cut_in_reasons(void **state)
+{
+	char line[4096] = ROOT "register?hook=";
+	size_t len = strlen(line);
+
+	(void)state;
+	memset(line + len, 'x', sizeof(line) - len - 1);
+	line[sizeof(line) - 1] = '\0';
+	refused(line, "unknown hook \"xxx");
+	memcpy(line + len - 5, "=====", 5);
+	refused(line, "unknown argument");
+	memset(line + strlen(ROOT), 'x', 40);
+	refused(line, "unknown command");
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	free(uri);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(finds_commands),
+		cmocka_unit_test(refuses_unknown_commands),
+		cmocka_unit_test(other_pages_are_not_ours),
+		cmocka_unit_test(takes_arguments_in_any_order),
+		cmocka_unit_test(keeps_urls_verbatim),
+		cmocka_unit_test(absent_arguments_are_not_given),
+		cmocka_unit_test(refuses_missing_and_double_arguments),
+		cmocka_unit_test(refuses_unknown_arguments),
+		cmocka_unit_test(refuses_bad_values),
+		cmocka_unit_test(long_input_is_cut_in_reasons),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, tear_down);
+}

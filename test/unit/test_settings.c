@@ -1,0 +1,683 @@
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "plugin/hook_table.h"
+#include "plugin/settings.h"
+
+enum {
+	OPTS_MAX = 16
+};
+
+static struct settings *s;
+static struct conf_error error;
+static char file[64];
+static struct settings_opt opts[OPTS_MAX];
+static size_t count;
+
+static int setup(void **state)
+{
+	int fd;
+
+	(void)state;
+	s = NULL;
+	count = 0;
+	memset(&error, 0, sizeof(error));
+	snprintf(file, sizeof(file), "/tmp/test_settings.XXXXXX");
+	fd = mkstemp(file);
+	return fd < 0 || close(fd) != 0 ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	settings_unref(s);
+	return unlink(file);
+}
+
+static void opt(const char *key, const char *value)
+{
+	assert_true(count < OPTS_MAX);
+	opts[count++] = (struct settings_opt){ key, value };
+}
+
+/* With `text` in a file if it is not NULL, and the options so far. */
+static int load(const char *text)
+{
+	FILE *f;
+
+	settings_unref(s);
+	s = NULL;
+	if (!text)
+		return settings_load(opts, count, &s, &error);
+	f = fopen(file, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	opts[count] = (struct settings_opt){ "config_file", file };
+	return settings_load(opts, count + 1, &s, &error);
+}
+
+/* Each @ in `want` is the file. */
+static void expect_error(const char *text, const char *want)
+{
+	char whole[1024] = "";
+	const char *at;
+
+	assert_int_equal(load(text), -EINVAL);
+	while ((at = strstr(want, "@"))) {
+		size_t used = strlen(whole);
+
+		snprintf(whole + used, sizeof(whole) - used, "%.*s%s",
+			 (int)(at - want), want, file);
+		want = at + 1;
+	}
+	snprintf(whole + strlen(whole), sizeof(whole) - strlen(whole), "%s",
+		 want);
+	assert_string_equal(error.text, whole);
+	assert_null(s);
+}
+
+#define WEBHOOK(name, hook, url)                                               \
+	"vmq_webhooks." name ".hook = " hook "\n"                              \
+	"vmq_webhooks." name ".endpoint = " url "\n"
+
+/* ---- loading ---- */
+
+static void nothing_set_means_defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(load(NULL), 0);
+	assert_true(s->enabled);
+	assert_int_equal(s->pool_max_connections, 100);
+	assert_int_equal(s->pool_timeout_ms, 60000);
+	assert_string_equal(s->admin_socket,
+			    "/run/mosquitto/vmq_webhooks.sock");
+	assert_false(s->admin_socket_given);
+	assert_int_equal(s->webhooks, 0);
+	for (int h = 0; h < HOOK_COUNT; h++)
+		assert_int_equal(s->chained[h], 0);
+}
+
+static void every_key_is_read(void **state)
+{
+	const struct webhook *w;
+
+	(void)state;
+	assert_int_equal(
+		load("plugins.vmq_webhooks = off\n"
+		     "plugins.vmq_webhooks.priority = 5\n"
+		     "vmq_webhooks.clique_lead_line = whatever\n"
+		     "vmq_webhooks.pool_max_connections = 7\n"
+		     "vmq_webhooks.pool_timeout = 8\n"
+		     "vmq_webhooks.admin_socket = /tmp/x.sock\n" WEBHOOK(
+			     "w", "auth_on_publish_m5",
+			     "http://h/x?a=b==&c=d=") "vmq_webhooks.w."
+						      "base64encode = off\n"
+						      "vmq_webhooks.w.no_"
+						      "payload = on\n"
+						      "vmq_webhooks.w.response_"
+						      "timeout = 1234\n"),
+		0);
+	assert_false(s->enabled);
+	assert_int_equal(s->pool_max_connections, 7);
+	assert_int_equal(s->pool_timeout_ms, 8);
+	assert_string_equal(s->admin_socket, "/tmp/x.sock");
+	assert_true(s->admin_socket_given);
+	assert_int_equal(s->webhooks, 1);
+	assert_int_equal(s->chained[HOOK_AUTH_ON_PUBLISH_M5], 1);
+	w = s->chain[HOOK_AUTH_ON_PUBLISH_M5];
+	assert_int_equal(w->hook, HOOK_AUTH_ON_PUBLISH_M5);
+	assert_string_equal(w->name, "w");
+	assert_string_equal(w->endpoint, "http://h/x?a=b==&c=d=");
+	assert_int_equal(w->timeout_ms, 1234);
+	assert_false(w->codec.base64_payload);
+	assert_true(w->codec.no_payload);
+	assert_non_null(w->stats);
+}
+
+static void a_webhook_has_vernemqs_defaults(void **state)
+{
+	const struct webhook *w;
+
+	(void)state;
+	assert_int_equal(load(WEBHOOK("w", "on_publish", "http://h")), 0);
+	w = s->chain[HOOK_ON_PUBLISH];
+	assert_int_equal(w->timeout_ms, 5000);
+	assert_true(w->codec.base64_payload);
+	assert_false(w->codec.no_payload);
+	assert_int_equal(w->stats->requests, 0);
+}
+
+static void every_hook_can_be_named(void **state)
+{
+	char text[256];
+
+	(void)state;
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		snprintf(text, sizeof(text),
+			 "vmq_webhooks.w.hook = %s\n"
+			 "vmq_webhooks.w.endpoint = http://h\n",
+			 hook_table[h].name);
+		assert_int_equal(load(text), 0);
+		assert_int_equal(s->chained[h], 1);
+		assert_int_equal(s->webhooks, 1);
+	}
+}
+
+static void options_alone_suffice(void **state)
+{
+	(void)state;
+	opt("vmq_webhooks.w.hook", "auth_on_register");
+	opt("vmq_webhooks.w.endpoint", "http://h/a#b'c");
+	opt("vmq_webhooks.pool_timeout", "9");
+	opt("plugins.vmq_webhooks", "on ");
+	assert_int_equal(load(NULL), 0);
+	assert_string_equal(s->chain[HOOK_AUTH_ON_REGISTER]->endpoint,
+			    "http://h/a#b'c");
+	assert_int_equal(s->pool_timeout_ms, 9);
+}
+
+static void a_webhook_may_stand_in_both(void **state)
+{
+	(void)state;
+	opt("vmq_webhooks.w.hook", "auth_on_register");
+	assert_int_equal(load("vmq_webhooks.w.endpoint = http://h\n"), 0);
+	assert_int_equal(s->chained[HOOK_AUTH_ON_REGISTER], 1);
+}
+
+static void a_whole_vernemq_conf_is_taken(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		load("## Allow anonymous users\n"
+		     "allow_anonymous = off\r\n"
+		     "listener.tcp.default = 127.0.0.1:1883\n"
+		     "plugins.vmq_passwd = on\n"
+		     "plugins.vmq_passwd.priority = 1\n"
+		     "plugins.my_webhooks = on\n"
+		     "plugins.vmq_webhooks = on\n"
+		     "vmq_acl.acl_file = ./etc/vmq.acl\n"
+		     "vmq_diversity.myscript1.file = path/to/my/script.lua\n"
+		     "#vmq_webhooks.webhook1.hook = bogus\n" WEBHOOK(
+			     "webhook1", "auth_on_register",
+			     "http://127.0.0.1/myendpoints") "nodename = V@h\n"
+							     "\n"
+							     "include conf.d/"
+							     "*.conf\n\n"),
+		0);
+	assert_int_equal(s->webhooks, 1);
+}
+
+/* ---- chains ---- */
+
+static void chains_are_in_the_order_of_the_names(void **state)
+{
+	const struct webhook *chain;
+
+	(void)state;
+	opt("vmq_webhooks.a.hook", "on_publish");
+	opt("vmq_webhooks.a.endpoint", "http://a");
+	assert_int_equal(
+		load(WEBHOOK("webhook2", "on_publish", "http://2") WEBHOOK(
+			"webhook10", "on_publish", "http://10")
+			     WEBHOOK("Z", "on_publish", "http://Z")
+				     WEBHOOK("b", "on_deliver", "http://2")),
+		0);
+	chain = s->chain[HOOK_ON_PUBLISH];
+	assert_int_equal(s->chained[HOOK_ON_PUBLISH], 4);
+	assert_string_equal(chain[0].name, "Z");
+	assert_string_equal(chain[1].name, "a");
+	assert_string_equal(chain[2].name, "webhook10");
+	assert_string_equal(chain[3].name, "webhook2");
+	assert_int_equal(s->chained[HOOK_ON_DELIVER], 1);
+}
+
+static void the_same_hook_and_endpoint_twice_is_an_error(void **state)
+{
+	(void)state;
+	expect_error(WEBHOOK("b", "on_publish", "http://h")
+			     WEBHOOK("a", "on_publish", "http://h"),
+		     "@:1: webhook \"b\" (its first key is here): hook and "
+		     "endpoint are those of a");
+}
+
+static void the_same_endpoint_on_another_hook_is_none(void **state)
+{
+	(void)state;
+	assert_int_equal(load(WEBHOOK("b", "on_publish", "http://h") WEBHOOK(
+				 "a", "on_register", "http://h")
+				      WEBHOOK("c", "on_publish", "http://h/")),
+			 0);
+	assert_int_equal(s->webhooks, 3);
+}
+
+static void a_webhook_without_its_half_is_an_error(void **state)
+{
+	(void)state;
+	expect_error("# a\nvmq_webhooks.w.no_payload = on\n"
+		     "vmq_webhooks.w.hook = on_publish\n",
+		     "@:2: webhook \"w\" (its first key is here): it has no "
+		     "endpoint");
+	expect_error("vmq_webhooks.w.endpoint = http://h\n",
+		     "@:1: webhook \"w\" (its first key is here): it has no "
+		     "hook");
+	opt("vmq_webhooks.w.hook", "on_publish");
+	expect_error(NULL, "plugin_opt_vmq_webhooks.w.hook: webhook \"w\" (its "
+			   "first key is here): it has no endpoint");
+}
+
+static void too_many_webhooks_are_an_error(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	assert_non_null(f);
+	for (int i = 0; i < 1000; i++)
+		fprintf(f,
+			"vmq_webhooks.w%d.hook = on_publish\n"
+			"vmq_webhooks.w%d.endpoint = http://h/%d\n",
+			i, i, i);
+	assert_int_equal(fflush(f), 0);
+	assert_int_equal(load(text), 0);
+	assert_int_equal(s->webhooks, 1000);
+	fprintf(f, "vmq_webhooks.more.hook = on_publish\n");
+	assert_int_equal(fclose(f), 0);
+	expect_error(text, "@:2001: vmq_webhooks.more.hook: more than 1000 "
+			   "webhooks");
+	free(text);
+}
+
+/* ---- mistakes ---- */
+
+static void a_wrong_value_is_an_error_with_a_suggestion(void **state)
+{
+	(void)state;
+	assert_int_equal(load("vmq_webhooks.w.hook = auth_on_regster\n"),
+			 -EINVAL);
+	assert_non_null(strstr(error.text, ":1: vmq_webhooks.w.hook: "
+					   "\"auth_on_regster\" is no hook; "
+					   "allowed: auth_on_register, "));
+	assert_non_null(strstr(error.text, ", on_auth_m5; did you mean "
+					   "\"auth_on_register\"?"));
+	assert_int_equal(load("vmq_webhooks.w.endpoint = ftp://h\n"), -EINVAL);
+	expect_error("vmq_webhooks.w.response_timeout = 5s\n",
+		     "@:1: vmq_webhooks.w.response_timeout: \"5s\" is no whole "
+		     "number in range; allowed: 1 to 600000 (ms, without a "
+		     "unit)");
+	assert_int_equal(load("vmq_webhooks.w.response_timeout = 0\n"),
+			 -EINVAL);
+	assert_int_equal(load("vmq_webhooks.w.base64encode = true\n"), -EINVAL);
+	assert_int_equal(load("vmq_webhooks.pool_max_connections = 0\n"),
+			 -EINVAL);
+	assert_int_equal(load("vmq_webhooks.pool_max_connections = 10001\n"),
+			 -EINVAL);
+	assert_int_equal(load("plugins.vmq_webhooks = maybe\n"), -EINVAL);
+}
+
+static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
+{
+	(void)state;
+	expect_error("vmq_webhooks.w.endpoin = http://h\n",
+		     "@:1: vmq_webhooks.w.endpoin: no such key; allowed: hook, "
+		     "endpoint, base64encode, no_payload, response_timeout; "
+		     "did you mean \"vmq_webhooks.w.endpoint\"?");
+	expect_error("vmq_webhooks.pool_timout = 5\n",
+		     "@:1: vmq_webhooks.pool_timout: no such key; allowed: "
+		     "pool_max_connections, pool_timeout, admin_socket; did "
+		     "you mean \"vmq_webhooks.pool_timeout\"?");
+	expect_error("vmq_webhook.w.hook = on_publish\n",
+		     "@:1: vmq_webhook.w.hook: no such key; did you mean "
+		     "\"vmq_webhooks.w.hook\"?");
+	expect_error("plugins.vmq_webhook = on\n",
+		     "@:1: plugins.vmq_webhook: no such key; did you mean "
+		     "\"plugins.vmq_webhooks\"?");
+}
+
+static void keys_of_later_versions_are_refused(void **state)
+{
+	static const char *const keys[] = {
+		"cafile",      "certfile",    "keyfile",  "keyfile_password",
+		"tls_version", "verify_peer", "use_crls", "depth",
+	};
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		snprintf(text, sizeof(text), "vmq_webhooks.%s = s3cret\n",
+			 keys[i]);
+		assert_int_equal(load(text), -EINVAL);
+		assert_non_null(strstr(error.text,
+				       ": not supported yet by this version: "
+				       "remove the key"));
+		assert_null(strstr(error.text, "s3cret"));
+	}
+}
+
+static void an_unknown_option_is_an_error(void **state)
+{
+	(void)state;
+	opt("config_fil", "/x");
+	expect_error(NULL, "plugin_opt_config_fil: no such option; allowed: "
+			   "config_file, plugins.vmq_webhooks, "
+			   "vmq_webhooks...; did you mean \"config_file\"?");
+	count = 0;
+	opt("plugins.vmq_passwd", "on");
+	expect_error(NULL, "plugin_opt_plugins.vmq_passwd: no such option; "
+			   "allowed: config_file, plugins.vmq_webhooks, "
+			   "vmq_webhooks...");
+}
+
+static void a_mistake_in_an_option_names_it(void **state)
+{
+	(void)state;
+	opt("vmq_webhooks.w.no_payload", "yes");
+	expect_error(NULL, "plugin_opt_vmq_webhooks.w.no_payload: \"yes\" is "
+			   "neither on nor off; allowed: on, off");
+}
+
+static void a_key_given_twice_is_an_error(void **state)
+{
+	(void)state;
+	expect_error("vmq_webhooks.pool_timeout = 5\n"
+		     "vmq_webhooks.pool_timeout = 5\n",
+		     "@:2: vmq_webhooks.pool_timeout: set twice; first at "
+		     "@:1");
+	opt("vmq_webhooks.pool_timeout", "5");
+	expect_error("vmq_webhooks.pool_timeout = 5\n",
+		     "@:1: vmq_webhooks.pool_timeout: set twice; first at "
+		     "plugin_opt_vmq_webhooks.pool_timeout");
+	opt("vmq_webhooks.pool_timeout", "5");
+	assert_int_equal(load(NULL), -EINVAL);
+	count = 0;
+	opt("config_file", file);
+	expect_error("", "plugin_opt_config_file: set twice");
+}
+
+static void a_missing_file_is_an_error(void **state)
+{
+	(void)state;
+	opt("config_file", "/nonexistent/vmq.conf");
+	assert_int_equal(load(NULL), -ENOENT);
+	assert_string_equal(error.text, "/nonexistent/vmq.conf: No such file "
+					"or directory");
+}
+
+static void a_socket_path_fits_and_is_absolute(void **state)
+{
+	char text[256] = "vmq_webhooks.admin_socket = /";
+	size_t used = strlen(text);
+
+	(void)state;
+	memset(text + used, 'x', 106);
+	assert_int_equal(load(text), 0);
+	assert_int_equal(strlen(s->admin_socket), 107);
+	text[used + 106] = 'x';
+	expect_error(text, "@:1: vmq_webhooks.admin_socket: no socket path; "
+			   "allowed: an absolute path of at most 107 bytes");
+	assert_int_equal(load("vmq_webhooks.admin_socket = x.sock\n"), -EINVAL);
+	assert_int_equal(load("vmq_webhooks.admin_socket = ''\n"), -EINVAL);
+}
+
+static void a_name_is_text_without_blanks(void **state)
+{
+	char text[256];
+
+	(void)state;
+	assert_int_equal(load(WEBHOOK("w/ö:%", "on_publish", "http://h")), 0);
+	assert_int_equal(load(WEBHOOK("a.b", "on_publish", "http://h")),
+			 -EINVAL);
+	assert_int_equal(load("vmq_webhooks.\xff.hook = on_publish\n"),
+			 -EINVAL);
+	snprintf(text, sizeof(text), "vmq_webhooks.%0129d.hook = on_publish\n",
+		 1);
+	assert_int_equal(load(text), -EINVAL);
+	opt("vmq_webhooks.a b.hook", "on_publish");
+	expect_error(NULL, "plugin_opt_vmq_webhooks.a b.hook: no name for a "
+			   "webhook; allowed: at most 128 bytes of UTF-8 "
+			   "without blanks");
+}
+
+/* ---- values ---- */
+
+static struct webhook added(enum hook_id hook, char *endpoint)
+{
+	return (struct webhook){
+		.hook = hook,
+		.name = endpoint,
+		.endpoint = endpoint,
+		.timeout_ms = 77,
+		.codec = { false, true },
+	};
+}
+
+static void load_two(void)
+{
+	assert_int_equal(load("plugins.vmq_webhooks = off\n"
+			      "vmq_webhooks.pool_timeout = 8\n"
+			      "vmq_webhooks.admin_socket = /x\n" WEBHOOK(
+				      "a", "on_publish", "http://a")
+				      WEBHOOK("b", "on_publish", "http://b")),
+			 0);
+}
+
+static void a_webhook_is_added_at_the_end(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "http://0" });
+	struct settings *t;
+	struct webhook *chain;
+
+	(void)state;
+	load_two();
+	assert_int_equal(settings_with(s, &more, &t, &error), 0);
+	chain = t->chain[HOOK_ON_PUBLISH];
+	assert_int_equal(t->webhooks, 3);
+	assert_int_equal(t->chained[HOOK_ON_PUBLISH], 3);
+	assert_string_equal(chain[0].name, "a");
+	assert_string_equal(chain[1].name, "b");
+	assert_null(chain[2].name);
+	assert_string_equal(chain[2].endpoint, "http://0");
+	assert_ptr_not_equal(chain[2].endpoint, more.endpoint);
+	assert_int_equal(chain[2].timeout_ms, 77);
+	assert_true(chain[2].codec.no_payload);
+	settings_unref(t);
+}
+
+static void the_rest_is_copied_and_the_old_value_stays(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "http://0" });
+	struct settings *t;
+
+	(void)state;
+	load_two();
+	assert_int_equal(settings_with(s, &more, &t, &error), 0);
+	assert_int_equal(s->webhooks, 2);
+	assert_int_equal(s->chained[HOOK_ON_PUBLISH], 2);
+	settings_unref(s);
+	s = t;
+	assert_false(s->enabled);
+	assert_int_equal(s->pool_timeout_ms, 8);
+	assert_int_equal(s->pool_max_connections, 100);
+	assert_string_equal(s->admin_socket, "/x");
+	assert_true(s->admin_socket_given);
+}
+
+static void unchanged_webhooks_keep_their_counters(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "http://0" });
+	struct settings *t, *u;
+	struct webhook_stats *stats;
+
+	(void)state;
+	load_two();
+	stats = s->chain[HOOK_ON_PUBLISH][1].stats;
+	stats->requests = 42;
+	assert_int_equal(settings_with(s, &more, &t, &error), 0);
+	assert_int_equal(settings_without(t, HOOK_ON_PUBLISH, "http://a", &u),
+			 0);
+	settings_unref(s);
+	settings_unref(t);
+	s = u;
+	assert_int_equal(s->webhooks, 2);
+	assert_ptr_equal(s->chain[HOOK_ON_PUBLISH][0].stats, stats);
+	assert_int_equal(stats->requests, 42);
+	assert_int_equal(s->chain[HOOK_ON_PUBLISH][1].stats->requests, 0);
+}
+
+static void a_webhook_that_comes_back_counts_anew(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "http://a" });
+	struct settings *t, *u;
+
+	(void)state;
+	load_two();
+	assert_int_equal(settings_without(s, HOOK_ON_PUBLISH, "http://a", &t),
+			 0);
+	assert_int_equal(settings_with(t, &more, &u, &error), 0);
+	assert_ptr_not_equal(
+		settings_find(u, HOOK_ON_PUBLISH, "http://a")->stats,
+		settings_find(s, HOOK_ON_PUBLISH, "http://a")->stats);
+	settings_unref(t);
+	settings_unref(u);
+}
+
+static void what_is_there_is_not_added_again(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "http://a" });
+	struct settings *t;
+
+	(void)state;
+	load_two();
+	assert_int_equal(settings_with(s, &more, &t, &error), -EEXIST);
+	more.hook = HOOK_ON_REGISTER;
+	assert_int_equal(settings_with(s, &more, &t, &error), 0);
+	settings_unref(t);
+}
+
+static void what_is_wrong_is_not_added(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "ftp://a" });
+	struct settings *t;
+
+	(void)state;
+	load_two();
+	assert_int_equal(settings_with(s, &more, &t, &error), -EINVAL);
+	assert_string_not_equal(error.text, "");
+	more = added(HOOK_ON_PUBLISH, (char[]){ "http://c" });
+	more.timeout_ms = 0;
+	assert_int_equal(settings_with(s, &more, &t, &error), -EINVAL);
+	more.timeout_ms = 600001;
+	assert_int_equal(settings_with(s, &more, &t, &error), -EINVAL);
+	assert_string_equal(error.text,
+			    "response_timeout: allowed: 1 to 600000 (ms)");
+}
+
+static void what_is_not_there_is_not_removed(void **state)
+{
+	struct settings *t;
+
+	(void)state;
+	load_two();
+	assert_int_equal(settings_without(s, HOOK_ON_PUBLISH, "http://c", &t),
+			 -ENOENT);
+	assert_int_equal(settings_without(s, HOOK_ON_REGISTER, "http://a", &t),
+			 -ENOENT);
+}
+
+static void a_webhook_is_found_by_hook_and_endpoint(void **state)
+{
+	(void)state;
+	load_two();
+	assert_ptr_equal(settings_find(s, HOOK_ON_PUBLISH, "http://b"),
+			 &s->chain[HOOK_ON_PUBLISH][1]);
+	assert_null(settings_find(s, HOOK_ON_PUBLISH, "http://b/"));
+	assert_null(settings_find(s, HOOK_ON_REGISTER, "http://b"));
+}
+
+/* Returns how often it went wrong. */
+static void *ref_and_unref(void *arg)
+{
+	uintptr_t failures = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		struct settings *t = settings_ref(arg), *u;
+
+		if (settings_without(t, HOOK_ON_PUBLISH, "http://a", &u) != 0)
+			failures++;
+		else
+			settings_unref(u);
+		settings_unref(t);
+	}
+	settings_unref(arg);
+	return (void *)failures;
+}
+
+static void references_may_be_held_by_any_thread(void **state)
+{
+	pthread_t threads[2];
+	void *failures;
+
+	(void)state;
+	load_two();
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL,
+						ref_and_unref, settings_ref(s)),
+				 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pthread_join(threads[i], &failures), 0);
+		assert_null(failures);
+	}
+	assert_int_equal(atomic_load(&s->refs), 1);
+	assert_int_equal(atomic_load(&s->chain[HOOK_ON_PUBLISH][0].stats->refs),
+			 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(nothing_set_means_defaults),
+		TEST(every_key_is_read),
+		TEST(a_webhook_has_vernemqs_defaults),
+		TEST(every_hook_can_be_named),
+		TEST(options_alone_suffice),
+		TEST(a_webhook_may_stand_in_both),
+		TEST(a_whole_vernemq_conf_is_taken),
+		TEST(chains_are_in_the_order_of_the_names),
+		TEST(the_same_hook_and_endpoint_twice_is_an_error),
+		TEST(the_same_endpoint_on_another_hook_is_none),
+		TEST(a_webhook_without_its_half_is_an_error),
+		TEST(too_many_webhooks_are_an_error),
+		TEST(a_wrong_value_is_an_error_with_a_suggestion),
+		TEST(an_unknown_key_is_an_error_with_a_suggestion),
+		TEST(keys_of_later_versions_are_refused),
+		TEST(an_unknown_option_is_an_error),
+		TEST(a_mistake_in_an_option_names_it),
+		TEST(a_key_given_twice_is_an_error),
+		TEST(a_missing_file_is_an_error),
+		TEST(a_socket_path_fits_and_is_absolute),
+		TEST(a_name_is_text_without_blanks),
+		TEST(a_webhook_is_added_at_the_end),
+		TEST(the_rest_is_copied_and_the_old_value_stays),
+		TEST(unchanged_webhooks_keep_their_counters),
+		TEST(a_webhook_that_comes_back_counts_anew),
+		TEST(what_is_there_is_not_added_again),
+		TEST(what_is_wrong_is_not_added),
+		TEST(what_is_not_there_is_not_removed),
+		TEST(a_webhook_is_found_by_hook_and_endpoint),
+		TEST(references_may_be_held_by_any_thread),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
