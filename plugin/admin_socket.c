@@ -141,18 +141,12 @@ static int make_room(const struct sockaddr_un *addr, char *reterr, size_t len)
 
 /* ---- our own ---- */
 
-/*
- * The file takes its mode from the descriptor's, less the umask, so it never
- * grants more than MODE; chmod() gives back what the umask took. Nobody can
- * connect before listen().
- */
+/* Nobody can connect before listen(), and by then the mode is right. */
 static int bind_and_listen(struct admin_socket *s, char *reterr, size_t len)
 {
 	const char *path = s->addr.sun_path;
 	struct stat st;
 
-	if (fchmod(s->fd, MODE) != 0)
-		return fail_errno(errno, path, "make", reterr, len);
 	if (bind(s->fd, (const struct sockaddr *)&s->addr, sizeof(s->addr)) !=
 	    0)
 		return fail_errno(errno, path, "make", reterr, len);

@@ -221,6 +221,7 @@ static int on_tick(int event, void *data, void *userdata)
 	(void)event;
 	(void)data;
 	p->ticked = true;
+	p->rechecking = false;
 	broker_drop_kept(p);
 	broker_flush_gathered(p);
 	broker_announce_arrivals(p);
@@ -233,9 +234,12 @@ static int on_tick(int event, void *data, void *userdata)
 /* Anything but success ends a 2.1 broker. */
 static int on_reload(int event, void *data, void *userdata)
 {
+	struct plugin *p = userdata;
+
 	(void)event;
 	(void)data;
-	broker_log(userdata, LOG_LEVEL_INFO,
+	p->rechecking = p->ticked;
+	broker_log(p, LOG_LEVEL_INFO,
 		   "SIGHUP: the configuration is read at start-up only; use "
 		   "vmq-admin webhooks register and deregister meanwhile");
 	return MOSQ_ERR_SUCCESS;

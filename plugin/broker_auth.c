@@ -65,6 +65,7 @@ static int answer(struct plugin *p, struct client *c, struct mosquitto *client,
 		c->state = CLIENT_REFUSED;
 	if (c->state == CLIENT_REFUSED)
 		return MOSQ_ERR_AUTH;
+	c->deferred = c->state == CLIENT_DEFERRED;
 	p->arriving = c;
 	if (!p->host.v21)
 		client_arrives(&p->clients, c);
@@ -85,6 +86,26 @@ static struct event login_event(const struct mosquitto_evt_basic_auth *ed,
 	return ev;
 }
 
+/*
+ * SIGHUP makes the broker ask BASIC_AUTH again for every session it has, those
+ * that are offline included, and part from those that are not allowed at
+ * once. That is no login: who was admitted stays, without a call. Until the
+ * next TICK no login can come between, but through 2.0's websockets, and so
+ * an offline one of those gets no benefit of the doubt.
+ */
+static int recheck(struct plugin *p, const struct mosquitto *client)
+{
+	const struct client *c = client_find(&p->clients, client);
+	bool websockets = mosquitto_client_protocol(client) == mp_websockets;
+
+	if (!c || c->state == CLIENT_LEFT)
+		return websockets && !p->host.v21 ? MOSQ_ERR_AUTH :
+						    MOSQ_ERR_SUCCESS;
+	if (c->state != CLIENT_ONLINE)
+		return MOSQ_ERR_AUTH;
+	return c->deferred ? MOSQ_ERR_PLUGIN_DEFER : MOSQ_ERR_SUCCESS;
+}
+
 int broker_on_basic_auth(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_basic_auth *ed = data;
@@ -100,6 +121,8 @@ int broker_on_basic_auth(int event, void *data, void *userdata)
 		return MOSQ_ERR_PLUGIN_DEFER;
 	broker_enter(p, HOOK_COUNT, NULL);
 	broker_announce_arrivals(p);
+	if (p->rechecking)
+		return recheck(p, ed->client);
 	p->arriving = NULL;
 	c = client_begin(&p->clients, ed->client,
 			 mosquitto_client_id(ed->client));

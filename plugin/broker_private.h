@@ -45,6 +45,7 @@ struct plugin {
 	int64_t started_ms;
 	int64_t beat_ms;		/* the last turn of the broker's loop */
 	bool ticked;			/* TICK has come at least once */
+	bool rechecking;		/* from RELOAD to the next TICK */
 	bool stopping;			/* the broker's clients are freed */
 	/* What was said, and is not said again. */
 	bool tick_missed, properties_missed, no_effect_said;

@@ -77,7 +77,7 @@ static void end(struct client_table *t, struct client *c)
 	c->id = NULL;
 	c->login = NULL;
 	c->state = CLIENT_UNASKED;
-	c->clean = c->m5 = false;
+	c->clean = c->m5 = c->deferred = false;
 	c->doomed = 0;
 }
 

@@ -32,6 +32,7 @@ struct client {
 	bool clean;			/* of its CONNECT; reads differently
 					 * once it is taken over */
 	bool m5;
+	bool deferred;			/* admitted, if at all, by others */
 	uint64_t ticket;		/* CLIENT_PENDING */
 	const struct verdict *login;	/* changes to apply at CONNECT */
 	unsigned doomed;		/* beat after which it may be forgotten;

@@ -14,11 +14,10 @@
 
 /* Until they are settings (issues 4 to 7): ceilings that hold a flood. */
 enum {
-	CACHE_MAX_BYTES = 64 * 1024 * 1024,
 	MAX_REPLY = 1024 * 1024,
 	MAX_QUEUE = 10000,
 	MAX_PENDING = 65536,
-	SWEEP_PER_TICK = 64,
+	SWEEP_PER_TICK = 256,
 	LOG_INTERVAL_MS = 10000,
 };
 
@@ -36,7 +35,7 @@ static void release(const void *value)
 
 static int make_parts(struct hooks *hooks, struct settings *s)
 {
-	struct cache_opts cache = { CACHE_MAX_BYTES, retain, release };
+	struct cache_opts cache = { SETTINGS_CACHE_BYTES, retain, release };
 	int err;
 
 	randombytes_buf(hooks->secret, sizeof(hooks->secret));
@@ -240,8 +239,7 @@ bool hook_reply_ok(const struct pool_reply *reply,
 		   char reterr[static CODEC_ERROR_LEN])
 {
 	if (reply->error) {
-		snprintf(reterr, CODEC_ERROR_LEN, "%s (after %u ms)",
-			 reply->error_text, reply->elapsed_ms);
+		snprintf(reterr, CODEC_ERROR_LEN, "%s", reply->error_text);
 		return false;
 	}
 	if (reply->status != 200) {

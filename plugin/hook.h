@@ -46,8 +46,8 @@ enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
 			  bool may_delay, const struct verdict **ret,
 			  uint64_t *ret_ticket);
 
-/* Tell every endpoint of an HOOK_TELLS hook. Never waits; in the order of
- * the calls, for one client and endpoint. */
+/* Tell every endpoint of the hook; what HOOK_OFFERS hooks answer is ignored
+ * then. Never waits; in the order of the calls, for one client and endpoint. */
 void hook_tell(struct hooks *hooks, const struct event *ev);
 
 /* The client's delayed login no longer counts: its answer will be dropped. */

@@ -264,7 +264,7 @@ static int fail(struct conf_error *reterr, const struct draft *d,
 		const char *what, const char *which)
 {
 	snprintf(reterr->text, sizeof(reterr->text),
-		 "%.512s: webhook \"%s\" (its first key is here): %s%s",
+		 "%.512s: vmq_webhooks.%s (its first key is here): %s%s",
 		 d->place, d->name, what, which);
 	return -EINVAL;
 }
@@ -288,7 +288,8 @@ static int add_webhook(struct settings *s, const struct draft *d,
 		return fail(reterr, d, "it has no ", "hook");
 	other = settings_find(s, d->hook, d->endpoint);
 	if (other)
-		return fail(reterr, d, "hook and endpoint are those of ",
+		return fail(reterr, d,
+			    "hook and endpoint are those of vmq_webhooks.",
 			    other->name);
 	err = settings_append(s, &webhook, NULL);
 	if (err)

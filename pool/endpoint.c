@@ -370,7 +370,7 @@ static void fail_timed_out(struct pool_call *call)
 {
 	char text[96];
 
-	snprintf(text, sizeof(text), "no %s within %lu ms",
+	snprintf(text, sizeof(text), "timed out: no %s within %lu ms",
 		 call->place == CALL_READY ? "connection was free" :
 					     "complete reply",
 		 (unsigned long)call->timeout_ms);

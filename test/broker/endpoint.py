@@ -43,7 +43,7 @@ def ok(**modifiers):
 
 def kept(seconds, answer=None):
     """An answer that may be cached."""
-    return 200, {"Cache-Control": "max-age=%s" % seconds}, answer or OK
+    return 200, {"Cache-Control": "max-age=%s" % seconds}, OK if answer is None else answer
 
 
 def normalise(answer):

@@ -266,19 +266,26 @@ class Broker:
             return
         code = self.process.poll()
         if code is None:
-            self.process.terminate()
-            try:
-                code = self.process.wait(timeout * mqtt.time_scale())
-            except subprocess.TimeoutExpired:
-                self.process.send_signal(signal.SIGABRT)
-                self.process.wait()
-                self.saved = self.log()
-                raise Failed("does not stop at SIGTERM")
+            code = self.terminate(timeout * mqtt.time_scale())
         self.saved = self.log()
         trouble = TROUBLE.search(self.saved)
         if code or trouble:
             raise Failed("exit code %s%s" %
                          (code, ", " + trouble.group() if trouble else ""))
+
+    def terminate(self, timeout):
+        """SIGTERM, and its exit code. The host forgets a signal that comes
+        between "running" and its loop, hence the second one."""
+        for limit in (timeout / 5, timeout * 4 / 5):
+            self.process.terminate()
+            try:
+                return self.process.wait(limit)
+            except subprocess.TimeoutExpired:
+                pass
+        self.process.send_signal(signal.SIGABRT)
+        self.process.wait()
+        self.saved = self.log()
+        raise Failed("does not stop at SIGTERM")
 
     def kill(self):
         """End it whatever state it is in."""

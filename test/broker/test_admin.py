@@ -74,7 +74,8 @@ class Socket(BrokerTest):
     def test_impossible_path_stops_the_start(self):
         for path in ("/nonexistent/folder/x.sock", "/tmp/" + "x" * 200):
             b = self.unstarted({"vmq_webhooks.admin_socket": path})
-            self.has(b.refused(), re.escape(path[:60]))
+            self.has(b.refused(), r"vmq_webhooks\.admin_socket",
+                     "/nonexistent/folder/x.sock|107")
 
     def test_default_path_only_warns(self):
         """Its folder is missing, or somebody else holds the socket."""

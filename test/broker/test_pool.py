@@ -114,7 +114,7 @@ class Pool(BrokerTest):
         """Not even with large bodies."""
         asked, told, b = self.stage()
         c = self.online(b, "c1")
-        c.publish("t", "x" * 3000000, 1)
+        c.publish("t", "x" * 1400000, 1)
         r = told.wait_for("on_publish")
         for r in (r, asked.of("auth_on_publish")[0]):
             self.assertIsNone(r.header("expect"))

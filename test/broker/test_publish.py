@@ -735,11 +735,14 @@ class OutOfReach(PublishTest):
             evil.quiet()
             self.assertEqual(known(), {"admin"})
         # nor anybody in the name of a will or a rewritten topic
-        evil = self.online(b, "evil", will={
+        evil = self.client(b, "evil").open()
+        evil.send_connect("u", "p", will={
             "topic": "$CONTROL/dynamic-security/v1",
             "payload": self.COMMAND % "evil"})
-        evil.reset()
-        ep.wait_for("on_client_gone", client_id="evil")
+        if evil.wait("CONNACK", "CLOSED")["type"] == "CONNACK":
+            # 2.0.11; later ones do not even let such a client in
+            evil.reset()
+            ep.wait_for("on_client_gone", client_id="evil")
         self.assertEqual(known(), {"admin"})
         self.answer(ep, ok(topic="$CONTROL/dynamic-security/v1"))
         pub = self.online(b, "pub")
@@ -756,5 +759,5 @@ class OutOfReach(PublishTest):
         answer = admin.message("$CONTROL/dynamic-security/v1/response")
         self.assertNotIn("error", answer["payload"])
         self.assertEqual(known(), {"admin", "created"})
-        self.assertEqual([r for r in ep.of()
-                          if "$CONTROL" in r.raw.decode()], [])
+        self.assertEqual([r for r in ep.of() if r.hook.startswith("auth")
+                          and "$CONTROL" in r.raw.decode()], [])

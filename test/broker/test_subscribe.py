@@ -389,4 +389,4 @@ class Subscribe(BrokerTest):
             self.assertEqual([p["topic"] for p in c.drain()],
                              [] if code >= 0x80 else ["other"])
         if self.v20:
-            b.wait_log("auth_on_subscribe.*(rewrit|topics)")
+            b.wait_log("subscri.*rewrit")

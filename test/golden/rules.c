@@ -203,9 +203,9 @@ static bool empty_is_none(struct view *v, struct conclusion *c)
 	if (!json_text_is(json_get(v->tree, "result"), "ok"))
 		return false;
 	if (is_on_top(v->hook))
-		found = is_empty(v->topics);
+		found = is_empty(v->topics) && v->topics->kind != JSON_ARRAY;
 	else if (is_empty(v->modifiers))
-		found = true;
+		found = v->modifiers->kind != JSON_ARRAY;
 	else if (json_count(v->modifiers) == 1 &&
 		 v->hook == HOOK_AUTH_ON_SUBSCRIBE_M5)
 		found = is_empty(topics) && topics->kind != JSON_ARRAY;
@@ -248,7 +248,8 @@ static void set_properties(struct view *v, struct conclusion *c,
 
 static bool no_user_properties(struct view *v, struct conclusion *c)
 {
-	if (!is_empty(json_get(v->properties, "p_user_property")))
+	if (!is_empty(json_get(v->properties, "p_user_property")) ||
+	    c->outcome == OUTCOME_NEXT)
 		return false;
 	if (c->outcome != OUTCOME_OK) {
 		if (!is_only_property(v, "p_user_property"))
@@ -265,6 +266,7 @@ static bool unspecified(struct view *v, struct conclusion *c)
 	const struct json *given = json_get(v->properties, name);
 
 	if (v->hook == HOOK_AUTH_ON_REGISTER_M5 ||
+	    c->outcome == OUTCOME_NEXT ||
 	    (!json_text_is(given, "undefined") &&
 	     !json_text_is(given, "unspecified")))
 		return false;
@@ -329,7 +331,7 @@ static bool user_property_by_name(struct view *v, struct conclusion *c)
 	struct json *pairs, *now;
 	bool carried;
 
-	if (!list || is_empty(list))
+	if (!list || is_empty(list) || c->outcome == OUTCOME_NEXT)
 		return false;
 	pairs = pairs_by_name(v, list, &carried);
 	if (!carried)

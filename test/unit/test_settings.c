@@ -246,8 +246,8 @@ static void the_same_hook_and_endpoint_twice_is_an_error(void **state)
 	(void)state;
 	expect_error(WEBHOOK("b", "on_publish", "http://h")
 			     WEBHOOK("a", "on_publish", "http://h"),
-		     "@:1: webhook \"b\" (its first key is here): hook and "
-		     "endpoint are those of a");
+		     "@:1: vmq_webhooks.b (its first key is here): hook and "
+		     "endpoint are those of vmq_webhooks.a");
 }
 
 static void the_same_endpoint_on_another_hook_is_none(void **state)
@@ -265,13 +265,13 @@ static void a_webhook_without_its_half_is_an_error(void **state)
 	(void)state;
 	expect_error("# a\nvmq_webhooks.w.no_payload = on\n"
 		     "vmq_webhooks.w.hook = on_publish\n",
-		     "@:2: webhook \"w\" (its first key is here): it has no "
+		     "@:2: vmq_webhooks.w (its first key is here): it has no "
 		     "endpoint");
 	expect_error("vmq_webhooks.w.endpoint = http://h\n",
-		     "@:1: webhook \"w\" (its first key is here): it has no "
+		     "@:1: vmq_webhooks.w (its first key is here): it has no "
 		     "hook");
 	opt("vmq_webhooks.w.hook", "on_publish");
-	expect_error(NULL, "plugin_opt_vmq_webhooks.w.hook: webhook \"w\" (its "
+	expect_error(NULL, "plugin_opt_vmq_webhooks.w.hook: vmq_webhooks.w (its "
 			   "first key is here): it has no endpoint");
 }
 
