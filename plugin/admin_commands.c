@@ -220,23 +220,27 @@ enum {
 	STAT_COUNT = sizeof(stat_table) / sizeof(stat_table[0])
 };
 
+struct cached {
+	const struct webhook *hook;
+};
+
 static int by_endpoint_descending(const void *a, const void *b)
 {
-	const struct webhook *const *left = a, *const *right = b;
-	int order = strcmp((*right)->endpoint, (*left)->endpoint);
+	const struct webhook *left = ((const struct cached *)a)->hook;
+	const struct webhook *right = ((const struct cached *)b)->hook;
+	int order = strcmp(right->endpoint, left->endpoint);
 
 	if (order)
 		return order;
-	return strcmp(hook_table[(*right)->hook].name,
-		      hook_table[(*left)->hook].name);
+	return strcmp(hook_table[right->hook].name,
+		      hook_table[left->hook].name);
 }
 
 /* Every webhook that may cache, sorted. Returns an array to free(), or NULL
  * without memory. */
-static const struct webhook **cacheable_sorted(const struct settings *s,
-					       size_t *ret_n)
+static struct cached *cacheable_sorted(const struct settings *s, size_t *ret_n)
 {
-	const struct webhook **list;
+	struct cached *list;
 	size_t n = 0;
 
 	for (int h = 0; h < HOOK_COUNT; h++)
@@ -249,7 +253,7 @@ static const struct webhook **cacheable_sorted(const struct settings *s,
 	for (int h = 0; h < HOOK_COUNT; h++) {
 		for (size_t i = 0; hook_table[h].cacheable && i < s->chained[h];
 		     i++)
-			list[n++] = &s->chain[h][i];
+			list[n++].hook = &s->chain[h][i];
 	}
 	qsort(list, n, sizeof(*list), by_endpoint_descending);
 	return list;
@@ -295,7 +299,7 @@ static void cache_show(const struct job *job)
 {
 	struct settings *s = hooks_settings(job->commands->hooks);
 	struct json_writer w = JSON_WRITER_INIT;
-	const struct webhook **list = NULL;
+	struct cached *list;
 	size_t n = 0;
 
 	if (job->req->args[ADMIN_RESET].given) {
@@ -313,7 +317,7 @@ static void cache_show(const struct job *job)
 	admin_reply_table_open(&w);
 	for (int stat = 0; stat < STAT_COUNT; stat++) {
 		for (size_t i = 0; i < n; i++)
-			cache_row(&w, list[i], stat);
+			cache_row(&w, list[i].hook, stat);
 	}
 	free(list);
 	settings_unref(s);

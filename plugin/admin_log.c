@@ -5,6 +5,7 @@
 #include <string.h>
 #include "plugin/broker.h"
 #include "plugin/hook.h"
+#include "plugin/redact.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
 
@@ -22,33 +23,17 @@ static void log_now(struct mail *self)
 	free(mail);
 }
 
-/* `url` up to its user, and from its host on: the end of `url` when it
- * names no user. Returns the length of the first part. */
-static int split_at_user(const char *url, const char **ret_rest)
-{
-	const char *start = strstr(url, "://"), *at = NULL;
-	size_t len;
-
-	start = start ? start + 3 : url;
-	len = strcspn(start, "/?#");
-	for (size_t i = 0; i < len; i++) {
-		if (start[i] == '@')
-			at = start + i;
-	}
-	*ret_rest = at ? at : "";
-	return (int)(at ? (size_t)(start - url) : strlen(url));
-}
-
 void admin_log_change(struct admin_commands *commands,
 		      const struct admin_peer *peer, const char *done,
 		      const char *hook, const char *endpoint)
 {
 	struct log_mail *mail = calloc(1, sizeof(*mail));
-	const char *rest;
-	int shown = split_at_user(endpoint, &rest);
+	char *shown = redact_url(endpoint);
 	char missing[64] = "";
 
-	if (!mail) {
+	if (!mail || !shown) {
+		free(mail);
+		free(shown);
 		commands->unlogged++;
 		return;
 	}
@@ -58,9 +43,9 @@ void admin_log_change(struct admin_commands *commands,
 	mail->mail.receive = log_now;
 	mail->hooks = commands->hooks;
 	snprintf(mail->line, sizeof(mail->line),
-		 "admin: %s hook=%s by uid %ld pid %ld%s: endpoint=%.*s%s%s",
-		 done, hook, (long)peer->uid, (long)peer->pid, missing, shown,
-		 endpoint, *rest ? "***" : "", rest);
+		 "admin: %s hook=%s by uid %ld pid %ld%s: endpoint=%s", done,
+		 hook, (long)peer->uid, (long)peer->pid, missing, shown);
+	free(shown);
 	if (mailbox_post(pool_owner_box(hooks_pool(commands->hooks)),
 			 &mail->mail) != 0) {
 		free(mail);

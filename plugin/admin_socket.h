@@ -29,8 +29,9 @@ struct admin_socket {
  * Listen on `path` with mode 0660 whatever the umask; the mode is right
  * before the first connection can come. Returns 0; or -EADDRINUSE (somebody
  * answers there, or another broker is starting there), -EEXIST (it is no
- * socket), -ENAMETOOLONG, -EINVAL (an empty path), or -errno; then `reterr` says what is wrong and
- * what to do about it, and nothing has changed.
+ * socket), -ENAMETOOLONG, -EINVAL (an empty path), or -errno; then `reterr`
+ * says what is wrong and what to do about it, and nothing has changed but
+ * that a stale file may be gone.
  */
 int admin_socket_open(struct admin_socket *ret, const char *path, char *reterr,
 		      size_t reterr_len);

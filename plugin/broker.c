@@ -12,7 +12,6 @@
 #include <string.h>
 #include "plugin/admin.h"
 #include "plugin/broker_private.h"
-#include "plugin/hook_table.h"
 #include "plugin/settings.h"
 #include "pool/pool.h"
 
@@ -26,8 +25,8 @@ EXPORT int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *opts,
 
 enum {
 	PLUGIN_VERSION = 5,
-	NO_TICK_MS = 1000,	/* callbacks this long without a TICK */
-	BEAT_MS = 100,		/* a turn of the loop, where none is told */
+	NO_TICK_MS = 1000, /* callbacks this long without a TICK */
+	BEAT_MS = 100,     /* a turn of the loop, where none is told */
 };
 
 /* The one thing that is the process's and not an instance's: Mosquitto loads
@@ -201,11 +200,22 @@ bool broker_is_m5(const struct mosquitto *client)
 	return mosquitto_client_protocol_version(client) == 5;
 }
 
-struct event broker_event(const struct mosquitto *client, enum hook_id hook)
+/* VerneMQ tells a mountpoint without a slash at its end (contract.md, 3). */
+static struct bytes told_mountpoint(const char *mountpoint)
+{
+	size_t len = strlen(mountpoint);
+
+	while (len > 0 && mountpoint[len - 1] == '/')
+		len--;
+	return (struct bytes){ mountpoint, len };
+}
+
+struct event broker_event(const struct plugin *p,
+			  const struct mosquitto *client, enum hook_id hook)
 {
 	return (struct event){
 		.hook = hook,
-		.mountpoint = bytes_of(""),
+		.mountpoint = told_mountpoint(broker_mountpoint(p, client)),
 		.client_id = bytes_of(mosquitto_client_id(client)),
 		.username = bytes_of(mosquitto_client_username(client)),
 		.peer_addr = bytes_of(mosquitto_client_address(client)),
@@ -228,6 +238,8 @@ static int on_tick(int event, void *data, void *userdata)
 	p->arriving = NULL;
 	beat(p, now_ms(p));
 	hooks_tick(p->hooks);
+	limits_tick(p, p->beat_ms);
+	offline_tick(p, p->beat_ms);
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -258,20 +270,24 @@ static const struct {
 	{ MOSQ_EVT_ACL_CHECK, broker_on_acl, false },
 	{ BROKER_EVT_MESSAGE, broker_on_message, false },
 	{ MOSQ_EVT_DISCONNECT, broker_on_disconnect, false },
+	{ MOSQ_EVT_EXT_AUTH_START, broker_on_auth_start, false },
+	{ MOSQ_EVT_EXT_AUTH_CONTINUE, broker_on_auth_continue, false },
 	{ MOSQ_EVT_CONNECT, broker_on_connect, true },
 	{ MOSQ_EVT_CLIENT_OFFLINE, broker_on_offline, true },
 	{ MOSQ_EVT_SUBSCRIBE, broker_on_subscribe, true },
 	{ MOSQ_EVT_UNSUBSCRIBE, broker_on_unsubscribe, true },
+	{ MOSQ_EVT_MESSAGE_OUT, broker_on_deliver, true },
 };
 
-enum { CALLBACKS = sizeof(callbacks) / sizeof(callbacks[0]) };
+enum {
+	CALLBACKS = sizeof(callbacks) / sizeof(callbacks[0])
+};
 
 static void unregister(struct plugin *p, size_t n)
 {
 	while (n-- > 0) {
 		if (!callbacks[n].needs_v21 || p->host.v21)
-			mosquitto_callback_unregister(p->id,
-						      callbacks[n].event,
+			mosquitto_callback_unregister(p->id, callbacks[n].event,
 						      callbacks[n].callback,
 						      NULL);
 	}
@@ -341,47 +357,25 @@ static int open_admin(struct plugin *p, const struct settings *s)
 	return 0;
 }
 
-static void report(struct plugin *p, const struct settings *s)
-{
-	size_t n = 0;
-
-	for (int h = 0; h < HOOK_COUNT; h++)
-		n += s->chained[h];
-	broker_log(p, LOG_LEVEL_INFO, "version %s in Mosquitto %s, %zu webhooks",
-		   VMQ_WEBHOOKS_VERSION, p->host.version, n);
-	for (int h = 0; h < HOOK_COUNT; h++) {
-		if (hook_table[h].cacheable && s->chained[h] == 0)
-			broker_log(p, LOG_LEVEL_WARN,
-				   "%s has no endpoint: what it decides on is "
-				   "refused unless another plugin or file of "
-				   "the broker allows it",
-				   hook_table[h].name);
-	}
-}
-
 static int start(struct plugin *p, struct settings *s)
 {
-	static const struct broker_ops ops_v20 = {
-		.complete_auth = broker_complete_auth,
-		.log = log_line,
-		.wake = wake,
-		.now_ms = now_ms,
-	};
-	static const struct broker_ops ops_v21 = {
-		.complete_auth = broker_complete_auth,
-		.log = log_line,
-		.wake = wake,
-		.now_ms = now_ms,
-		.delays_logins = true,
-	};
 	int err;
+
+	p->ops = (struct broker_ops){
+		.complete_auth = broker_complete_auth,
+		.log = log_line,
+		.wake = wake,
+		.now_ms = now_ms,
+		.delays_logins = p->host.v21,
+	};
+	p->ops.without_effect =
+		broker_without_effect(p, &p->ops.without_effect_count);
 
 	err = gather_create(&p->gather);
 	if (!err)
 		err = catch_sigurg();
 	if (!err)
-		err = hooks_create(&p->hooks, s,
-				   p->host.v21 ? &ops_v21 : &ops_v20, p);
+		err = hooks_create(&p->hooks, s, &p->ops, p);
 	if (!err)
 		err = open_admin(p, s);
 	if (!err)
@@ -398,7 +392,7 @@ static void plugin_destroy(struct plugin *p)
 	p->stopping = true;
 	if (p->hooks)
 		hooks_stop(p->hooks);
-	signal(SIGURG, SIG_DFL);	/* nobody is left to send it */
+	signal(SIGURG, SIG_DFL); /* nobody is left to send it */
 	admin_destroy(p->admin);
 	hooks_destroy(p->hooks);
 	gather_destroy(p->gather);
@@ -429,12 +423,15 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 			   "nothing");
 		goto out;
 	}
+	err = broker_check_settings(p, s);
+	if (err)
+		goto out;
 	err = start(p, s);
 	if (err)
 		broker_log(p, LOG_LEVEL_ERR, "cannot start: %s",
 			   strerror(-err));
 	else
-		report(p, s);
+		broker_report(p, s);
 out:
 	settings_unref(s);
 	if (err)

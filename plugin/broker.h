@@ -19,12 +19,19 @@ enum log_level {
 	LOG_LEVEL_ERR
 };
 
+/* A modifier that this host cannot honour, on the hooks in the mask. */
+struct modifier_without_effect {
+	enum modifier id;
+	const char *name;
+	uint32_t hooks; /* 1u << enum hook_id */
+};
+
 struct broker_ops {
 	/* Broker's thread, and only from a tick: it may free clients, so
 	 * never from inside another callback. `ticket` is the one that
 	 * hook_dispatch() gave. The verdict is borrowed. */
-	void (*complete_auth)(void *ctx, const char *client_id,
-			      uint64_t ticket, const struct verdict *verdict);
+	void (*complete_auth)(void *ctx, const char *client_id, uint64_t ticket,
+			      const struct verdict *verdict);
 	/* Broker's thread. One line, no newline. */
 	void (*log)(void *ctx, enum log_level level, const char *line);
 	/* Any thread: have the broker tick soon. */
@@ -33,6 +40,9 @@ struct broker_ops {
 	int64_t (*now_ms)(void *ctx);
 	/* Logins may be delayed (Mosquitto 2.1). */
 	bool delays_logins;
+	/* Said in the log, once per webhook that asks for one. */
+	const struct modifier_without_effect *without_effect;
+	size_t without_effect_count;
 };
 
 #endif /* PLUGIN_BROKER_H */

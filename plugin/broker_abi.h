@@ -20,13 +20,29 @@
 #include <mosquitto_plugin.h>
 #include <mqtt_protocol.h>
 
-#define MOSQ_EVT_CONNECT	11
-#define MOSQ_EVT_SUBSCRIBE	12
-#define MOSQ_EVT_UNSUBSCRIBE	13
+#define MOSQ_EVT_CONNECT        11
+#define MOSQ_EVT_SUBSCRIBE      12
+#define MOSQ_EVT_UNSUBSCRIBE    13
+#define MOSQ_EVT_MESSAGE_OUT    27
 #define MOSQ_EVT_CLIENT_OFFLINE 28
 
-#define MOSQ_ERR_AUTH_DELAYED	 (-5)
-#define MOSQ_ERR_PLUGIN_IGNORE	 32
+#define MOSQ_ERR_AUTH_DELAYED  (-5)
+#define MOSQ_ERR_PLUGIN_IGNORE 32
+
+struct mosquitto_client {
+	char *clientid;
+	char *username;
+	char *auth_method;
+	time_t will_delay_time;
+	time_t session_expiry_time;
+	uint32_t will_delay_interval;
+	uint32_t session_expiry_interval;
+	uint32_t max_packet_size;
+	uint16_t listener_port;
+	uint8_t max_qos;
+	bool retain_available;
+	void *future2[8];
+};
 
 struct mosquitto_subscription {
 	char *clientid;
@@ -74,6 +90,14 @@ struct mosquitto_evt_unsubscribe {
 #define BROKER_SESSION_TAKEN_OVER 142
 
 /* Of 2.1. NULL on 2.0. */
+extern struct mosquitto *mosquitto_client(const char *clientid)
+	__attribute__((weak));
+extern int mosquitto_client_port(const struct mosquitto *client)
+	__attribute__((weak));
+extern int mosquitto_set_clientid(struct mosquitto *client,
+				  const char *clientid) __attribute__((weak));
+extern int mosquitto_persist_client_update(struct mosquitto_client *client)
+	__attribute__((weak));
 extern void mosquitto_complete_basic_auth(const char *clientid, int result)
 	__attribute__((weak));
 extern int mosquitto_plugin_set_info(mosquitto_plugin_id_t *identifier,

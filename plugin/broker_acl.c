@@ -2,24 +2,57 @@
  * broker_acl.c - ACL_CHECK: who may be asked about at all.
  */
 #include "plugin/broker_private.h"
+#include "plugin/settings.h"
 
-int broker_neutral(const struct plugin *p)
+int broker_no_opinion(const struct plugin *p, enum hook_id hook)
 {
-	return p->host.v21 ? MOSQ_ERR_PLUGIN_IGNORE : MOSQ_ERR_PLUGIN_DEFER;
+	const struct settings *s = hooks_settings_now(p->hooks);
+
+	if (s->default_policy == DEFAULT_IGNORE && !hooks_has(p->hooks, hook))
+		return MOSQ_ERR_PLUGIN_IGNORE;
+	return MOSQ_ERR_PLUGIN_DEFER;
 }
 
 /* Asked once per subscriber and message: never a call (contract.md, decision
- * 29). 2.0 has no neutral answer, so there it follows who decides on
- * subscriptions. */
+ * 29). 2.0 has no neutral answer, so there it is a choice, which by default
+ * follows who decides on subscriptions. */
 static int check_read(struct plugin *p, const struct mosquitto *client)
 {
 	enum hook_id hook;
 
 	if (p->host.v21)
 		return MOSQ_ERR_PLUGIN_IGNORE;
-	hook = broker_hook(HOOK_AUTH_ON_SUBSCRIBE, broker_is_m5(client));
-	return hooks_has(p->hooks, hook) ? MOSQ_ERR_SUCCESS :
-					   MOSQ_ERR_PLUGIN_DEFER;
+	switch (hooks_settings_now(p->hooks)->read_checks) {
+	case READ_CHECKS_ALLOW:
+		return MOSQ_ERR_SUCCESS;
+	case READ_CHECKS_DEFER:
+		return MOSQ_ERR_PLUGIN_DEFER;
+	default:
+		hook = broker_hook(HOOK_AUTH_ON_SUBSCRIBE,
+				   broker_is_m5(client));
+		return hooks_has(p->hooks, hook) ? MOSQ_ERR_SUCCESS
+						 : MOSQ_ERR_PLUGIN_DEFER;
+	}
+}
+
+/* What a READ check tells by the way: somebody gets a message, or would. */
+static int on_read(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
+{
+	struct client *c = client_find(&p->clients, ed->client);
+	int rc = check_read(p, ed->client);
+
+	broker_drop_kept(p);
+	if (!c)
+		return rc;
+	if (c->state == CLIENT_OFFLINE)
+		offline_message(p, c, ed);
+	if (p->host.v21 || rc != MOSQ_ERR_SUCCESS)
+		return rc;
+	if (client_take_arrival(&p->clients, c))
+		broker_announce(p, c);
+	if (c->state == CLIENT_ONLINE)
+		deliver_told(p, ed);
+	return rc;
 }
 
 /* With `check_retain_source` the broker asks again for the publisher of a
@@ -30,9 +63,9 @@ static int check_retain_source(struct plugin *p)
 	if (p->host.v21)
 		return MOSQ_ERR_PLUGIN_IGNORE;
 	return hooks_has(p->hooks, HOOK_AUTH_ON_PUBLISH) ||
-			       hooks_has(p->hooks, HOOK_AUTH_ON_PUBLISH_M5) ?
-		       MOSQ_ERR_SUCCESS :
-		       MOSQ_ERR_PLUGIN_DEFER;
+			       hooks_has(p->hooks, HOOK_AUTH_ON_PUBLISH_M5)
+		       ? MOSQ_ERR_SUCCESS
+		       : MOSQ_ERR_PLUGIN_DEFER;
 }
 
 /* The client's entry, made for one that came in without a login of ours.
@@ -65,12 +98,12 @@ int broker_on_acl(int event, void *data, void *userdata)
 	(void)event;
 	if (!broker_on_thread(p))
 		return MOSQ_ERR_PLUGIN_DEFER;
-	if (ed->access == MOSQ_ACL_READ) {
-		/* Between the filters of one SUBSCRIBE retained messages are
-		 * checked: what is gathered stays. */
-		broker_drop_kept(p);
-		return check_read(p, ed->client);
-	}
+	if (p->kicking)
+		return MOSQ_ERR_SUCCESS;
+	/* Between the filters of one SUBSCRIBE retained messages are checked:
+	 * what is gathered stays. */
+	if (ed->access == MOSQ_ACL_READ)
+		return on_read(p, ed);
 	if (mosquitto_client_protocol_version(ed->client) == 0)
 		return check_retain_source(p);
 	if (!admitted(p, ed->client)) {

@@ -9,8 +9,8 @@
 #include "plugin/event.h"
 
 struct host {
-	char version[16];	/* "2.0.11"; "2.1"; "2.0" when not known */
-	bool v21;		/* 2.1: delayed logins, CONNECT and SUBSCRIBE
+	char version[16]; /* "2.0.11"; "2.1"; "2.0" when not known */
+	bool v21;         /* 2.1: delayed logins, CONNECT and SUBSCRIBE
 				 * events, a neutral answer */
 	/* The broker frees a topic and properties that MESSAGE replaced; up
 	 * to 2.0.14 it forgets them and the plugin has to. */
@@ -21,7 +21,7 @@ void host_detect(struct host *ret);
 
 /* Properties of a packet as the core knows them. */
 struct host_properties {
-	struct property *list;		/* owned, with their texts */
+	struct property *list; /* owned, with their texts */
 	size_t count;
 };
 

@@ -16,6 +16,7 @@
 #include "plugin/hook.h"
 
 struct admin;
+struct settings;
 
 /*
  * A verdict on its way from an ACL_CHECK to the event that carries it out. It
@@ -27,28 +28,32 @@ struct kept_verdict {
 	const struct mosquitto *client;
 	char *topic;
 	const struct verdict *verdict;
-	int event;			/* that carries it out */
+	int event; /* that carries it out */
 };
 
 struct plugin {
 	mosquitto_plugin_id_t *id;
 	struct host host;
-	pthread_t thread;		/* the broker's */
-	struct hooks *hooks;		/* NULL: switched off */
+	struct broker_ops ops;
+	pthread_t thread;    /* the broker's */
+	struct hooks *hooks; /* NULL: switched off */
 	struct admin *admin;
 	struct client_table clients;
 	struct gather *gather;
 	struct kept_verdict kept;
 	/* The client whose login was just decided: whom a takeover seen next
 	 * gives way to. */
-	const struct client *arriving;
+	struct client *arriving;
 	int64_t started_ms;
-	int64_t beat_ms;		/* the last turn of the broker's loop */
-	bool ticked;			/* TICK has come at least once */
-	bool rechecking;		/* from RELOAD to the next TICK */
-	bool stopping;			/* the broker's clients are freed */
+	int64_t beat_ms;  /* the last turn of the broker's loop */
+	bool ticked;      /* TICK has come at least once */
+	bool rechecking;  /* from RELOAD to the next TICK */
+	bool kicking;     /* the broker asks about subscriptions
+					 * of a client that we part from */
+	unsigned limited; /* clients whose life is limited */
+	bool stopping;    /* the broker's clients are freed */
 	/* What was said, and is not said again. */
-	bool tick_missed, properties_missed, no_effect_said;
+	bool tick_missed, properties_missed, topic_rewrite_missed;
 };
 
 /* Every callback begins with this: takes up new settings, drops a kept
@@ -66,7 +71,20 @@ enum hook_id broker_hook(enum hook_id v3, bool m5);
 bool broker_is_m5(const struct mosquitto *client);
 
 /* Who it is: hook, names, mountpoint, peer. Borrowed from the broker. */
-struct event broker_event(const struct mosquitto *client, enum hook_id hook);
+struct event broker_event(const struct plugin *p,
+			  const struct mosquitto *client, enum hook_id hook);
+
+/* The prefix that the client's listener adds to topics, "" without one; and a
+ * topic or filter without it, NULL when it does not begin with it: then it is
+ * none of this client's (contract.md, isolation). */
+const char *broker_mountpoint(const struct plugin *p,
+			      const struct mosquitto *client);
+const char *broker_bare_topic(const struct plugin *p,
+			      const struct mosquitto *client,
+			      const char *topic);
+/* With it again, from mosquitto_malloc(). NULL: no memory. */
+char *broker_full_topic(const struct plugin *p, const struct mosquitto *client,
+			struct bytes topic);
 
 /* Keep `v` (a reference is taken) for `event`. Without memory it is not kept
  * and false comes back. */
@@ -86,11 +104,92 @@ void broker_flush_gathered(struct plugin *p);
 void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* A message as the core knows it. Borrowed. */
+struct message {
+	struct bytes topic, payload; /* the topic without its mountpoint */
+	uint8_t qos;
+	bool retain;
+	const struct property *properties;
+	size_t properties_count;
+};
+
+/* broker_message.c: `m` as an event of `hook`, and as a reply changes it. */
+struct event message_event(const struct plugin *p,
+			   const struct mosquitto *client, enum hook_id hook,
+			   const struct message *m);
+struct message message_changed(const struct message *m,
+			       const struct verdict *v);
+/* Publish in the broker's own name, for this client. Returns 0 or -errno. */
+int message_publish(const struct plugin *p, const struct mosquitto *client,
+		    const struct message *m);
+/* Read properties for a message; without readers they are none, and that is
+ * said once. */
+void message_properties(struct plugin *p, const mosquitto_property *from,
+			struct host_properties *ret);
+
+/* Modifiers that change what is published. */
+#define CHANGES_MESSAGE                                                        \
+	(1u << MODIFIER_TOPIC | 1u << MODIFIER_PAYLOAD |                       \
+	 1u << MODIFIER_RETAIN | 1u << MODIFIER_PROPERTIES)
+
+/* broker_login.c: what a login's reply changes of the client. */
+
+/* The client's new state by `v`: CLIENT_ADMITTED, _DEFERRED or _REFUSED; the
+ * reason of a refusal that is ours is logged. */
+enum client_state login_decide(struct plugin *p, const struct client *c,
+			       const struct mosquitto *client,
+			       const struct verdict *v);
+/* Before the CONNACK: names. False: refuse. */
+bool login_apply(struct plugin *p, struct client *c, struct mosquitto *client,
+		 const struct verdict *v);
+/* In 2.1's CONNECT: names of a delayed login, and the session. */
+void login_connected(struct plugin *p, struct client *c,
+		     struct mosquitto *client);
+/* The id that a reply gives, or NULL when it keeps its own. */
+const char *login_new_id(const struct client *c, const struct verdict *v);
+
+/* broker_limits.c */
+void limits_begin(struct plugin *p, struct client *c, const struct verdict *v);
+/* Whether this publish stays within its client's limits; counts it. */
+bool limits_allow(struct plugin *p, struct client *c,
+		  const struct mosquitto_evt_acl_check *ed);
+/* From TICK: part from those whose time is over. */
+void limits_tick(struct plugin *p, int64_t now);
+
+/* broker_offline.c */
+
+/* Tell of a message for a client that is away; from ACL_CHECK(READ). */
+void offline_message(struct plugin *p, const struct client *c,
+		     const struct mosquitto_evt_acl_check *ed);
+void offline_subscribed(struct plugin *p, const struct mosquitto *client,
+			const char *filter, int qos);
+void offline_unsubscribed(struct plugin *p, const struct mosquitto *client,
+			  const char *filter);
+/* From TICK: see which sessions have ended unnoticed. */
+void offline_tick(struct plugin *p, int64_t now);
+
+/* broker_deliver.c: from ACL_CHECK(READ) on 2.0. */
+void deliver_told(struct plugin *p, const struct mosquitto_evt_acl_check *ed);
+
+/* Its BASIC_AUTH or exchange ended in `v`: what to return for it. */
+int broker_login_answer(struct plugin *p, struct client *c,
+			struct mosquitto *client, const struct verdict *v);
+
 /* Tell register and wakeup of a client that has made it, if not yet told. */
 void broker_announce(struct plugin *p, struct client *c);
 
 /* Announce those whom the broker let in during this turn of its loop. */
 void broker_announce_arrivals(struct plugin *p);
+
+/* broker_report.c: what this host can do of what was set. */
+
+/* Returns 0, or -EINVAL when it cannot do something that was asked for. */
+int broker_check_settings(struct plugin *p, const struct settings *s);
+/* The start-up report: a line for each thing worth knowing. */
+void broker_report(struct plugin *p, const struct settings *s);
+/* For struct broker_ops. */
+const struct modifier_without_effect *broker_without_effect(
+	const struct plugin *p, size_t *ret_count);
 
 /* ops->complete_auth: broker_auth.c. */
 void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
@@ -105,6 +204,9 @@ int broker_on_acl(int event, void *data, void *userdata);
 int broker_on_message(int event, void *data, void *userdata);
 int broker_on_subscribe(int event, void *data, void *userdata);
 int broker_on_unsubscribe(int event, void *data, void *userdata);
+int broker_on_deliver(int event, void *data, void *userdata);
+int broker_on_auth_start(int event, void *data, void *userdata);
+int broker_on_auth_continue(int event, void *data, void *userdata);
 
 /* Of ACL_CHECK, by access. */
 int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed);
@@ -112,7 +214,7 @@ int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed);
 int broker_acl_unsubscribe(struct plugin *p,
 			   struct mosquitto_evt_acl_check *ed);
 
-/* "No opinion" where it must not cost what others would allow. */
-int broker_neutral(const struct plugin *p);
+/* No opinion, of a hook that nobody decides on: by `default_policy`. */
+int broker_no_opinion(const struct plugin *p, enum hook_id hook);
 
 #endif /* PLUGIN_BROKER_PRIVATE_H */

@@ -253,8 +253,8 @@ static int write_one(mosquitto_property **list, const struct property *p)
 	case SHAPE_STRING:
 		return mosquitto_property_add_string(list, p->id, p->text.data);
 	case SHAPE_BINARY:
-		return mosquitto_property_add_binary(
-			list, p->id, p->text.data, (uint16_t)p->text.len);
+		return mosquitto_property_add_binary(list, p->id, p->text.data,
+						     (uint16_t)p->text.len);
 	case SHAPE_PAIR:
 		return mosquitto_property_add_string_pair(
 			list, p->id, p->name.data, p->text.data);

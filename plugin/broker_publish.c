@@ -4,123 +4,51 @@
  */
 #include "plugin/broker_private.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include "plugin/topic.h"
-
-#define CHANGES_MESSAGE                                                  \
-	(1u << MODIFIER_TOPIC | 1u << MODIFIER_PAYLOAD |                 \
-	 1u << MODIFIER_RETAIN | 1u << MODIFIER_PROPERTIES)
-
-/* A message as it will be published. Borrowed. */
-struct message {
-	struct bytes topic, payload;
-	uint8_t qos;
-	bool retain;
-	const struct property *properties;
-	size_t properties_count;
-};
-
-static struct event message_event(const struct mosquitto *client,
-				  enum hook_id hook, const struct message *m)
-{
-	struct event ev = broker_event(client, hook);
-
-	ev.topic = m->topic;
-	ev.payload = m->payload;
-	ev.qos = m->qos;
-	ev.retain = m->retain;
-	ev.properties = m->properties;
-	ev.properties_count = m->properties_count;
-	return ev;
-}
-
-/* Without readers the properties are sent as {}, and that is said once. */
-static void read_properties(struct plugin *p, const mosquitto_property *from,
-			    struct host_properties *ret)
-{
-	int err = host_properties_read(from, ret);
-
-	if (!err || p->properties_missed)
-		return;
-	p->properties_missed = true;
-	broker_log(p, LOG_LEVEL_WARN,
-		   "MQTT 5 properties are not told to endpoints: %s",
-		   err == -ENOTSUP ?
-			   "this Mosquitto has no readers for them; install "
-			   "libmosquitto1" :
-			   "no memory");
-}
+#include "plugin/settings.h"
 
 /* ---- the decision ---- */
 
-/* What a reply asks for and the host, today, cannot do. Isolation is never
- * dropped in silence: another mountpoint refuses. */
-static bool can_carry_out(struct plugin *p, const struct event *ev,
+/* VerneMQ closes an MQTT 3.1.1 publisher; Mosquitto acknowledges and drops. */
+static int denied(const struct plugin *p, const struct mosquitto *client)
+{
+	const struct settings *s = hooks_settings_now(p->hooks);
+
+	if (s->publish_denied == PUBLISH_DENIED_DISCONNECT &&
+	    mosquitto_client_protocol_version(client) == 4)
+		return MOSQ_ERR_AUTH;
+	return MOSQ_ERR_ACL_DENIED;
+}
+
+/* Isolation is never dropped in silence: a mountpoint other than the
+ * listener's refuses. */
+static bool stays_mounted(struct plugin *p, const struct event *ev,
 			  const struct verdict *v)
 {
 	const struct modifier_value *mp = verdict_get(v, MODIFIER_MOUNTPOINT);
-	const struct modifier_value *qos = verdict_get(v, MODIFIER_QOS);
 
-	if (mp && mp->text.len > 0) {
-		broker_log(p, LOG_LEVEL_WARN,
-			   "publish of client %.*s refused: the reply sets a "
-			   "mountpoint other than the listener's",
-			   (int)ev->client_id.len,
-			   (const char *)ev->client_id.data);
-		return false;
-	}
-	if (((qos && qos->number != ev->qos) ||
-	     verdict_has(v, MODIFIER_THROTTLE)) &&
-	    !p->no_effect_said) {
-		p->no_effect_said = true;
-		broker_log(p, LOG_LEVEL_WARN,
-			   "replies to publishes set qos or throttle: these "
-			   "have no effect in this version");
-	}
-	return true;
+	if (!mp ||
+	    (mp->text.len == ev->mountpoint.len &&
+	     memcmp(mp->text.data, ev->mountpoint.data, mp->text.len) == 0))
+		return true;
+	broker_log(p, LOG_LEVEL_WARN,
+		   "publish of client %.*s refused: the reply sets a "
+		   "mountpoint other than the listener's",
+		   (int)ev->client_id.len, (const char *)ev->client_id.data);
+	return false;
 }
 
-static struct message changed(const struct message *m, const struct verdict *v)
+static void tell_publish(struct plugin *p, const struct client *c,
+			 const struct message *m)
 {
-	const struct modifier_value *topic = verdict_get(v, MODIFIER_TOPIC);
-	const struct modifier_value *load = verdict_get(v, MODIFIER_PAYLOAD);
-	const struct modifier_value *retain = verdict_get(v, MODIFIER_RETAIN);
-	struct message new = *m;
+	enum hook_id hook = broker_hook(HOOK_ON_PUBLISH, c->m5);
+	struct event ev;
 
-	if (topic)
-		new.topic = topic->text;
-	if (load)
-		new.payload = load->text;
-	if (retain)
-		new.retain = retain->number;
-	if (verdict_has(v, MODIFIER_PROPERTIES)) {
-		new.properties = v->properties;
-		new.properties_count = v->properties_count;
-	}
-	return new;
-}
-
-/* Publish in the broker's own name. Returns 0 or -errno. */
-static int publish(const struct message *m)
-{
-	mosquitto_property *properties = NULL;
-	int err, rc;
-
-	err = host_properties_write(m->properties, m->properties_count,
-				    &properties);
-	if (err)
-		return err;
-	rc = mosquitto_broker_publish_copy(NULL, m->topic.data,
-					   (int)m->payload.len,
-					   m->payload.data, m->qos, m->retain,
-					   properties);
-	if (rc != MOSQ_ERR_SUCCESS) {
-		mosquitto_property_free_all(&properties);
-		return -ENOMEM;
-	}
-	return 0;
+	if (!hooks_has(p->hooks, hook))
+		return;
+	ev = message_event(p, c->ptr, hook, m);
+	ev.client_id = bytes_of(c->id);
+	hook_tell(p->hooks, &ev);
 }
 
 /* No MESSAGE follows for a will: if the reply changes it, the broker's own is
@@ -128,101 +56,128 @@ static int publish(const struct message *m)
 static int carry_out_will(struct plugin *p, const struct message *m,
 			  const struct client *c, const struct verdict *v)
 {
-	struct message will = changed(m, v);
-	struct event ev;
+	struct message will = message_changed(m, v);
 	int rc = MOSQ_ERR_SUCCESS;
 
-	if (v->given & CHANGES_MESSAGE) {
+	if (v->given & CHANGES_MESSAGE || will.qos != m->qos) {
 		rc = MOSQ_ERR_ACL_DENIED;
-		if (publish(&will) != 0)
+		if (message_publish(p, c->ptr, &will) != 0)
 			return rc;
 	}
 	/* VerneMQ tells of wills in MQTT 3 only (contract.md, 5.16). */
-	if (!c->m5) {
-		ev = message_event(c->ptr, HOOK_ON_PUBLISH, &will);
-		ev.client_id = bytes_of(c->id);
-		hook_tell(p->hooks, &ev);
-	}
+	if (!c->m5)
+		tell_publish(p, c, &will);
 	return rc;
+}
+
+/*
+ * The host publishes with the publisher's qos, always. For another one its
+ * message is refused, which an MQTT 3 client sees as success, and the decided
+ * one published by the broker.
+ */
+static int carry_out_qos(struct plugin *p, const struct message *m,
+			 const struct client *c, const struct verdict *v)
+{
+	struct message decided = message_changed(m, v);
+
+	if (message_publish(p, c->ptr, &decided) == 0)
+		tell_publish(p, c, &decided);
+	return MOSQ_ERR_ACL_DENIED;
 }
 
 /* A client that left, or that gives way to one of its id, publishes no more:
  * what is asked for is its will. */
 static bool is_will(const struct plugin *p, const struct client *c)
 {
-	return c->state == CLIENT_LEFT ||
+	return c->state == CLIENT_LEFT || c->state == CLIENT_OFFLINE ||
 	       (p->arriving && p->arriving != c &&
 		strcmp(p->arriving->id, c->id) == 0);
 }
 
 static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
-		     const struct message *m, const struct verdict *v)
+		     const struct client *c, const struct message *m,
+		     const struct verdict *v)
 {
-	const struct client *c = client_find(&p->clients, ed->client);
+	struct message decided = message_changed(m, v);
 
-	if (c && is_will(p, c))
+	if (is_will(p, c))
 		return carry_out_will(p, m, c, v);
-	if (!(v->given & CHANGES_MESSAGE))
+	if (decided.qos != m->qos && !c->m5)
+		return carry_out_qos(p, m, c, v);
+	if (!(v->given & CHANGES_MESSAGE) && decided.qos == m->qos)
 		return MOSQ_ERR_SUCCESS;
-	return broker_keep(p, ed->client, ed->topic, BROKER_EVT_MESSAGE, v) ?
-		       MOSQ_ERR_SUCCESS :
-		       MOSQ_ERR_ACL_DENIED;
+	return broker_keep(p, ed->client, ed->topic, BROKER_EVT_MESSAGE, v)
+		       ? MOSQ_ERR_SUCCESS
+		       : MOSQ_ERR_ACL_DENIED;
+}
+
+static int decide(struct plugin *p, struct mosquitto_evt_acl_check *ed,
+		  const struct client *c, const struct message *m)
+{
+	enum hook_id hook = broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5);
+	const struct verdict *v;
+	struct event ev;
+	int rc;
+
+	ev = message_event(p, ed->client, hook, m);
+	ev.client_id = bytes_of(c->id);
+	ev.will = is_will(p, c);
+	hook_ask(p->hooks, &ev, false, &v, NULL);
+	if (v->decision == DECISION_NEXT)
+		rc = broker_no_opinion(p, hook);
+	else if (v->decision == DECISION_OK && stays_mounted(p, &ev, v))
+		rc = carry_out(p, ed, c, m, v);
+	else
+		rc = denied(p, ed->client);
+	verdict_unref(v);
+	return rc;
 }
 
 int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 {
+	struct client *c = client_find(&p->clients, ed->client);
 	struct host_properties properties = { 0 };
-	const struct verdict *v;
+	const char *topic;
 	struct message m;
-	struct event ev;
-	int rc = MOSQ_ERR_ACL_DENIED;
+	int rc;
 
 	broker_enter(p, HOOK_COUNT, NULL);
-	if (ed->topic[0] == '$')
+	topic = broker_bare_topic(p, ed->client, ed->topic);
+	if (!topic)
+		return MOSQ_ERR_ACL_DENIED;
+	if (topic[0] == '$' || ed->topic[0] == '$')
 		return MOSQ_ERR_PLUGIN_DEFER;
-	read_properties(p, ed->properties, &properties);
+	if (!limits_allow(p, c, ed))
+		return denied(p, ed->client);
+	message_properties(p, ed->properties, &properties);
 	m = (struct message){
-		.topic = bytes_of(ed->topic),
+		.topic = bytes_of(topic),
 		.payload = { ed->payload ? ed->payload : "", ed->payloadlen },
 		.qos = ed->qos,
 		.retain = ed->retain,
 		.properties = properties.list,
 		.properties_count = properties.count,
 	};
-	ev = message_event(ed->client,
-			   broker_hook(HOOK_AUTH_ON_PUBLISH,
-				       broker_is_m5(ed->client)),
-			   &m);
-	hook_ask(p->hooks, &ev, false, &v, NULL);
-	if (v->decision == DECISION_NEXT)
-		rc = MOSQ_ERR_PLUGIN_DEFER;
-	else if (v->decision == DECISION_OK && can_carry_out(p, &ev, v))
-		rc = carry_out(p, ed, &m, v);
-	verdict_unref(v);
+	rc = decide(p, ed, c, &m);
 	host_properties_clear(&properties);
 	return rc;
 }
 
 /* ---- the message ---- */
 
-static bool replace_topic(struct plugin *p, struct mosquitto_evt_message *ed,
-			  struct bytes topic)
+/* Takes `topic`, from mosquitto_malloc(). */
+static void replace_topic(struct plugin *p, struct mosquitto_evt_message *ed,
+			  char *topic)
 {
-	char *copy;
-
 	/* In place where it fits: then nobody has to free anything. */
-	if (topic.len <= strlen(ed->topic)) {
-		memcpy(ed->topic, topic.data, topic.len);
-		ed->topic[topic.len] = '\0';
-		return true;
+	if (strlen(topic) <= strlen(ed->topic)) {
+		memcpy(ed->topic, topic, strlen(topic) + 1);
+		mosquitto_free(topic);
+		return;
 	}
-	copy = mosquitto_strdup(topic.data);
-	if (!copy)
-		return false;
 	if (!p->host.frees_replaced)
 		mosquitto_free(ed->topic);
-	ed->topic = copy;
-	return true;
+	ed->topic = topic;
 }
 
 /* The broker frees the old one, in every version. */
@@ -262,9 +217,14 @@ static bool change(struct plugin *p, struct mosquitto_evt_message *ed,
 	const struct modifier_value *topic = verdict_get(v, MODIFIER_TOPIC);
 	const struct modifier_value *load = verdict_get(v, MODIFIER_PAYLOAD);
 	const struct modifier_value *retain = verdict_get(v, MODIFIER_RETAIN);
+	char *full = NULL;
 
-	if (topic && !replace_topic(p, ed, topic->text))
-		return false;
+	if (topic) {
+		full = broker_full_topic(p, ed->client, topic->text);
+		if (!full)
+			return false;
+		replace_topic(p, ed, full);
+	}
 	if (load && !replace_payload(ed, load->text))
 		return false;
 	if (verdict_has(v, MODIFIER_PROPERTIES) &&
@@ -275,28 +235,73 @@ static bool change(struct plugin *p, struct mosquitto_evt_message *ed,
 	return true;
 }
 
-static void tell_publish(struct plugin *p,
-			 const struct mosquitto_evt_message *ed)
+/* The message as it stands, without its properties' lifetime. */
+static struct message message_of(const struct plugin *p,
+				 const struct mosquitto_evt_message *ed,
+				 const struct host_properties *properties)
 {
-	struct host_properties properties = { 0 };
-	enum hook_id hook;
-	struct message m;
-	struct event ev;
+	const char *topic = broker_bare_topic(p, ed->client, ed->topic);
 
-	hook = broker_hook(HOOK_ON_PUBLISH, broker_is_m5(ed->client));
-	if (!hooks_has(p->hooks, hook))
-		return;
-	read_properties(p, ed->properties, &properties);
-	m = (struct message){
-		.topic = bytes_of(ed->topic),
+	return (struct message){
+		.topic = bytes_of(topic ? topic : ed->topic),
 		.payload = { ed->payload ? ed->payload : "", ed->payloadlen },
 		.qos = ed->qos,
 		.retain = ed->retain,
-		.properties = properties.list,
-		.properties_count = properties.count,
+		.properties = properties->list,
+		.properties_count = properties->count,
 	};
-	ev = message_event(ed->client, hook, &m);
-	hook_tell(p->hooks, &ev);
+}
+
+/* Send what the broker holds to where nobody listens, and publish the decided
+ * message in its place: a refusal would show in an MQTT 5 acknowledgement. */
+static bool swallow(struct plugin *p, struct mosquitto_evt_message *ed,
+		    const struct client *c, const struct message *decided)
+{
+	if (message_publish(p, ed->client, decided) != 0)
+		return false;
+	tell_publish(p, c, decided);
+	ed->topic[0] = '$';
+	ed->topic[1] = '\0';
+	ed->retain = false;
+	return replace_payload(ed, bytes_of(""));
+}
+
+static int carry_out_kept(struct plugin *p, struct mosquitto_evt_message *ed,
+			  const struct client *c, const struct verdict *v)
+{
+	const struct modifier_value *qos = verdict_get(v, MODIFIER_QOS);
+	struct host_properties properties = { 0 };
+	struct message m;
+	bool ok;
+
+	if (!qos || qos->number == ed->qos) {
+		if (!change(p, ed, v))
+			return MOSQ_ERR_ACL_DENIED;
+		message_properties(p, ed->properties, &properties);
+		m = message_of(p, ed, &properties);
+		tell_publish(p, c, &m);
+		host_properties_clear(&properties);
+		return MOSQ_ERR_SUCCESS;
+	}
+	message_properties(p, ed->properties, &properties);
+	m = message_of(p, ed, &properties);
+	m = message_changed(&m, v);
+	ok = swallow(p, ed, c, &m);
+	host_properties_clear(&properties);
+	return ok ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+static void tell_as_is(struct plugin *p, struct mosquitto_evt_message *ed,
+		       const struct client *c)
+{
+	struct host_properties properties = { 0 };
+	struct message m;
+
+	if (!hooks_has(p->hooks, broker_hook(HOOK_ON_PUBLISH, c->m5)))
+		return;
+	message_properties(p, ed->properties, &properties);
+	m = message_of(p, ed, &properties);
+	tell_publish(p, c, &m);
 	host_properties_clear(&properties);
 }
 
@@ -304,18 +309,18 @@ int broker_on_message(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_message *ed = data;
 	struct plugin *p = userdata;
+	const struct client *c;
 	const struct verdict *v;
-	bool ok = true;
+	int rc = MOSQ_ERR_SUCCESS;
 
 	v = broker_take(p, event, ed->client, ed->topic);
 	broker_enter(p, HOOK_COUNT, NULL);
-	if (v)
-		ok = change(p, ed, v);
-	verdict_unref(v);
-	if (!ok)
-		return MOSQ_ERR_ACL_DENIED;
 	/* Bridges come here without ACL_CHECK: no client of ours. */
-	if (client_find(&p->clients, ed->client))
-		tell_publish(p, ed);
-	return MOSQ_ERR_SUCCESS;
+	c = client_find(&p->clients, ed->client);
+	if (c && v)
+		rc = carry_out_kept(p, ed, c, v);
+	else if (c)
+		tell_as_is(p, ed, c);
+	verdict_unref(v);
+	return rc;
 }

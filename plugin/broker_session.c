@@ -4,11 +4,12 @@
  */
 #include "plugin/broker_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void tell(struct plugin *p, const struct client *c, enum hook_id hook)
 {
-	struct event ev = broker_event(c->ptr, hook);
+	struct event ev = broker_event(p, c->ptr, hook);
 
 	ev.client_id = bytes_of(c->id);
 	hook_tell(p->hooks, &ev);
@@ -48,26 +49,49 @@ static enum hook_id leaves_by(const struct plugin *p, const struct client *c,
 	return ended ? HOOK_ON_CLIENT_GONE : HOOK_ON_CLIENT_OFFLINE;
 }
 
+/* Remember what cannot be asked of the broker once the session ends. */
+static void go_offline(struct plugin *p, struct client *c)
+{
+	struct event ev = broker_event(p, c->ptr, HOOK_ON_CLIENT_OFFLINE);
+
+	client_goes_offline(&p->clients, c, p->beat_ms);
+	free(c->mountpoint);
+	c->mountpoint = strndup(ev.mountpoint.data, ev.mountpoint.len);
+}
+
 /* `ended`: the session, not only the connection. */
 static void leave(struct plugin *p, struct client *c, bool ended)
 {
 	bool arrived = client_take_arrival(&p->clients, c);
+	bool passed_on = taken_over(p, c);
 
 	/* Let in by us and gone within one turn of the loop. Of a deferred one
 	 * nobody knows whether another plugin let it in: silence. */
 	if (arrived && c->state == CLIENT_ADMITTED)
 		broker_announce(p, c);
+	if (c->limits.lives_until_ms) {
+		c->limits.lives_until_ms = 0;
+		p->limited--;
+	}
 	if (c->state == CLIENT_ONLINE)
 		tell(p, c, leaves_by(p, c, ended));
 	if (c->state == CLIENT_REFUSED || c->state == CLIENT_PENDING) {
 		client_doom(&p->clients, c);
 		return;
 	}
-	c->state = CLIENT_LEFT;
-	/* While a session lives a delayed will may still come, and then it
-	 * must be known to be one. */
-	if (ended && !(c->m5 && !p->host.v21))
-		client_doom(&p->clients, c);
+	if (passed_on && !p->arriving->clean)
+		client_hand_filters(c, p->arriving);
+	if (passed_on || ended || c->state != CLIENT_ONLINE) {
+		/* While a session may live on unseen, so may a delayed will. */
+		if (ended && c->m5 && !p->host.v21 && !passed_on)
+			c->state = CLIENT_LEFT;
+		else
+			client_doom(&p->clients, c);
+		if (c->state != CLIENT_OFFLINE)
+			c->state = CLIENT_LEFT;
+		return;
+	}
+	go_offline(p, c);
 }
 
 int broker_on_disconnect(int event, void *data, void *userdata)
@@ -84,8 +108,8 @@ int broker_on_disconnect(int event, void *data, void *userdata)
 	/* On 2.1 the session has ended, or was taken over, in which case the
 	 * clean flag counts again. On 2.0 the flag is all there is. */
 	leave(p, c,
-	      p->host.v21 ? ed->reason != BROKER_SESSION_TAKEN_OVER || c->clean :
-			    c->clean);
+	      p->host.v21 ? ed->reason != BROKER_SESSION_TAKEN_OVER || c->clean
+			  : c->clean);
 	return MOSQ_ERR_SUCCESS;
 }
 

@@ -38,7 +38,7 @@ static void gather(struct plugin *p, const struct mosquitto *client,
 		return;
 	if (!gather_fits(p->gather, hook, client))
 		broker_flush_gathered(p);
-	ev = broker_event(client, hook);
+	ev = broker_event(p, client, hook);
 	ev.properties = properties;
 	ev.properties_count = count;
 	if (gather_add(p->gather, client, &ev, topic) != 0)
@@ -100,34 +100,51 @@ static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 
 	if (!granted(p, ev, v, &topic))
 		return MOSQ_ERR_ACL_DENIED;
-	if (!p->host.v21)
+	if (!p->host.v21) {
 		gather(p, ed->client, HOOK_ON_SUBSCRIBE, &topic, NULL, 0);
-	else if (verdict_has(v, MODIFIER_TOPICS) &&
-		 !broker_keep(p, ed->client, ed->topic, MOSQ_EVT_SUBSCRIBE, v))
+		offline_subscribed(p, ed->client, ed->topic, topic.qos);
+	} else if (verdict_has(v, MODIFIER_TOPICS) &&
+		   !broker_keep(p, ed->client, ed->topic, MOSQ_EVT_SUBSCRIBE,
+				v)) {
 		return MOSQ_ERR_ACL_DENIED;
+	}
 	return MOSQ_ERR_SUCCESS;
+}
+
+/* The broker's own; and `$`, which is where a message goes that is published
+ * in another's place. No endpoint can give these. */
+static bool is_out_of_reach(const char *filter)
+{
+	if (strncmp(filter, "$share/", 7) == 0) {
+		filter = strchr(filter + 7, '/');
+		filter = filter ? filter + 1 : "";
+	}
+	return strcmp(filter, "$") == 0 || topic_is_control(bytes_of(filter));
 }
 
 int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 {
-	bool m5 = broker_is_m5(ed->client);
-	struct topic topic = {
-		.filter = bytes_of(ed->topic),
-		.qos = ed->qos,
-	};
+	enum hook_id hook =
+		broker_hook(HOOK_AUTH_ON_SUBSCRIBE, broker_is_m5(ed->client));
+	const char *filter;
 	const struct verdict *v;
+	struct topic topic;
 	struct event ev;
 	int rc = MOSQ_ERR_ACL_DENIED;
 
 	enter_for(p, ed->client, HOOK_ON_SUBSCRIBE);
-	if (topic_is_control(topic.filter))
+	filter = broker_bare_topic(p, ed->client, ed->topic);
+	if (!filter)
+		return MOSQ_ERR_ACL_DENIED;
+	if (is_out_of_reach(filter))
 		return MOSQ_ERR_PLUGIN_DEFER;
-	ev = broker_event(ed->client, broker_hook(HOOK_AUTH_ON_SUBSCRIBE, m5));
+	topic = (struct topic){ .filter = bytes_of(filter), .qos = ed->qos };
+	ev = broker_event(p, ed->client, hook);
 	ev.topics = &topic;
 	ev.topics_count = 1;
 	hook_ask(p->hooks, &ev, false, &v, NULL);
 	if (v->decision == DECISION_NEXT)
-		rc = MOSQ_ERR_PLUGIN_DEFER;
+		rc = broker_no_opinion(p, hook);
 	else if (v->decision == DECISION_OK)
 		rc = carry_out(p, ed, &ev, v);
 	verdict_unref(v);
@@ -137,35 +154,36 @@ int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 /* ---- 2.1: the accepted subscription ---- */
 
 /* The SUBACK has the requested qos all the same. */
-static bool rewrite(struct mosquitto_evt_subscribe *ed, const struct topic *to)
+static bool rewrite(struct plugin *p, struct mosquitto_evt_subscribe *ed,
+		    const struct topic *to)
 {
-	char *filter = mosquitto_strdup(to->filter.data);
+	char *filter = broker_full_topic(p, ed->client, to->filter);
 
 	if (!filter)
 		return false;
-	ed->data.topic_filter = filter;	/* the broker frees the old one */
-	ed->data.options = (uint8_t)((ed->data.options & ~OPTION_QOS) |
-				     to->qos);
+	ed->data.topic_filter = filter; /* the broker frees the old one */
+	ed->data.options =
+		(uint8_t)((ed->data.options & ~OPTION_QOS) | to->qos);
 	if (!to->has_options)
 		return true;
-	ed->data.options = (uint8_t)(to->qos |
-				     (to->no_local ? OPTION_NO_LOCAL : 0) |
-				     (to->rap ? OPTION_RAP : 0) |
-				     to->retain_handling
-					     << OPTION_RETAIN_HANDLING_SHIFT);
+	ed->data.options =
+		(uint8_t)(to->qos | (to->no_local ? OPTION_NO_LOCAL : 0) |
+			  (to->rap ? OPTION_RAP : 0) |
+			  to->retain_handling << OPTION_RETAIN_HANDLING_SHIFT);
 	return true;
 }
 
-static struct topic topic_of(const struct mosquitto_subscription *sub, bool m5)
+static struct topic topic_of(const struct mosquitto_subscription *sub,
+			     const char *filter, bool m5)
 {
 	return (struct topic){
-		.filter = bytes_of(sub->topic_filter),
+		.filter = bytes_of(filter),
 		.qos = sub->options & OPTION_QOS,
 		.has_options = m5,
 		.no_local = sub->options & OPTION_NO_LOCAL,
 		.rap = sub->options & OPTION_RAP,
-		.retain_handling = sub->options >>
-				   OPTION_RETAIN_HANDLING_SHIFT & 0x03,
+		.retain_handling =
+			sub->options >> OPTION_RETAIN_HANDLING_SHIFT & 0x03,
 	};
 }
 
@@ -179,17 +197,22 @@ int broker_on_subscribe(int event, void *data, void *userdata)
 		.number = ed->data.identifier,
 	};
 	const struct verdict *v;
+	const char *filter;
 	struct topic topic;
 	bool ok = true;
 
 	v = broker_take(p, event, ed->client, ed->data.topic_filter);
 	enter_for(p, ed->client, HOOK_ON_SUBSCRIBE);
 	if (v)
-		ok = rewrite(ed, &v->topics[0]);
+		ok = rewrite(p, ed, &v->topics[0]);
 	verdict_unref(v);
 	if (!ok)
-		return MOSQ_ERR_NOMEM;	/* closes the connection */
-	topic = topic_of(&ed->data, m5);
+		return MOSQ_ERR_NOMEM; /* closes the connection */
+	filter = broker_bare_topic(p, ed->client, ed->data.topic_filter);
+	if (!filter)
+		return MOSQ_ERR_SUCCESS;
+	topic = topic_of(&ed->data, filter, m5);
+	offline_subscribed(p, ed->client, ed->data.topic_filter, topic.qos);
 	gather(p, ed->client, HOOK_ON_SUBSCRIBE, &topic, &id,
 	       ed->data.identifier ? 1 : 0);
 	return MOSQ_ERR_SUCCESS;
@@ -197,12 +220,18 @@ int broker_on_subscribe(int event, void *data, void *userdata)
 
 /* ---- unsubscribe ---- */
 
-static void gather_unsubscribe(struct plugin *p, const struct mosquitto *client,
-			       const char *filter)
+static void tell_unsubscribe(struct plugin *p, const struct mosquitto *client,
+			     const char *full)
 {
-	struct topic topic = { .filter = bytes_of(filter) };
+	const char *filter;
+	struct topic topic;
 
 	enter_for(p, client, HOOK_ON_UNSUBSCRIBE);
+	offline_unsubscribed(p, client, full);
+	filter = broker_bare_topic(p, client, full);
+	if (!filter)
+		return;
+	topic = (struct topic){ .filter = bytes_of(filter) };
 	gather(p, client, HOOK_ON_UNSUBSCRIBE, &topic, NULL, 0);
 }
 
@@ -214,15 +243,50 @@ int broker_acl_unsubscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 		enter_for(p, ed->client, HOOK_ON_UNSUBSCRIBE);
 		return MOSQ_ERR_PLUGIN_IGNORE;
 	}
-	gather_unsubscribe(p, ed->client, ed->topic);
+	tell_unsubscribe(p, ed->client, ed->topic);
 	return MOSQ_ERR_SUCCESS;
+}
+
+/* With `blocking`: the reply may name another filter to leave. Whatever else
+ * it says, what was asked for is left. */
+static void ask_unsubscribe(struct plugin *p,
+			    struct mosquitto_evt_unsubscribe *ed,
+			    enum hook_id hook)
+{
+	const char *filter;
+	const struct verdict *v;
+	struct topic topic;
+	struct event ev;
+	char *copy = NULL;
+
+	broker_enter(p, HOOK_COUNT, NULL);
+	filter = broker_bare_topic(p, ed->client, ed->data.topic_filter);
+	if (!filter)
+		return;
+	topic = (struct topic){ .filter = bytes_of(filter) };
+	ev = broker_event(p, ed->client, hook);
+	ev.topics = &topic;
+	ev.topics_count = 1;
+	hook_ask(p->hooks, &ev, false, &v, NULL);
+	if (v->decision == DECISION_OK && v->topics_count == 1)
+		copy = broker_full_topic(p, ed->client, v->topics[0].filter);
+	if (copy)
+		ed->data.topic_filter = copy; /* the broker frees the old one */
+	verdict_unref(v);
+	offline_unsubscribed(p, ed->client, ed->data.topic_filter);
 }
 
 int broker_on_unsubscribe(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_unsubscribe *ed = data;
+	struct plugin *p = userdata;
+	enum hook_id hook =
+		broker_hook(HOOK_ON_UNSUBSCRIBE, broker_is_m5(ed->client));
 
 	(void)event;
-	gather_unsubscribe(userdata, ed->client, ed->data.topic_filter);
+	if (hooks_block(p->hooks, hook))
+		ask_unsubscribe(p, ed, hook);
+	else
+		tell_unsubscribe(p, ed->client, ed->data.topic_filter);
 	return MOSQ_ERR_SUCCESS;
 }

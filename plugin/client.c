@@ -2,8 +2,10 @@
 #define HASH_NONFATAL_OOM 1
 #include "plugin/client.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 struct client *client_find(struct client_table *t, const struct mosquitto *ptr)
 {
@@ -65,14 +67,31 @@ void client_decided(struct client_table *t, struct client *c)
 	c->ticket = 0;
 }
 
+static void drop_filters(struct client *c)
+{
+	for (size_t i = 0; i < c->filters_count; i++)
+		free(c->filters[i].filter);
+	free(c->filters);
+	c->filters = NULL;
+	c->filters_count = 0;
+}
+
 /* Leave every list and end this life; the entry itself stays. */
 static void end(struct client_table *t, struct client *c)
 {
 	if (c->doomed)
 		unlink_doomed(t, c);
+	if (c->state == CLIENT_OFFLINE)
+		DL_DELETE(t->offline, c);
+	drop_filters(c);
+	free(c->auth_method);
+	c->auth_method = NULL;
+	memset(&c->limits, 0, sizeof(c->limits));
 	client_take_arrival(t, c);
 	client_decided(t, c);
 	free(c->id);
+	free(c->mountpoint);
+	c->mountpoint = NULL;
 	verdict_unref(c->login);
 	c->id = NULL;
 	c->login = NULL;
@@ -102,8 +121,8 @@ static struct client *add(struct client_table *t, const struct mosquitto *ptr)
 	return NULL;
 }
 
-struct client *client_begin(struct client_table *t,
-			    const struct mosquitto *ptr, const char *id)
+struct client *client_begin(struct client_table *t, const struct mosquitto *ptr,
+			    const char *id)
 {
 	struct client *c = client_find(t, ptr);
 
@@ -140,8 +159,88 @@ struct client *client_next_arrival(struct client_table *t)
 	return c;
 }
 
+void client_goes_offline(struct client_table *t, struct client *c,
+			 int64_t now_ms)
+{
+	if (c->state == CLIENT_OFFLINE)
+		return;
+	c->state = CLIENT_OFFLINE;
+	c->left_ms = c->poll_ms = now_ms;
+	DL_APPEND(t->offline, c);
+}
+
+void client_polled(struct client_table *t, struct client *c)
+{
+	DL_DELETE(t->offline, c);
+	DL_APPEND(t->offline, c);
+}
+
+static struct client_filter *find_filter(struct client *c, const char *filter)
+{
+	for (size_t i = 0; i < c->filters_count; i++) {
+		if (strcmp(c->filters[i].filter, filter) == 0)
+			return &c->filters[i];
+	}
+	return NULL;
+}
+
+int client_add_filter(struct client *c, const char *filter, uint8_t qos)
+{
+	struct client_filter *f = find_filter(c, filter), *list;
+	char *copy;
+
+	if (f) {
+		f->qos = qos;
+		return 0;
+	}
+	copy = strdup(filter);
+	list = realloc(c->filters, (c->filters_count + 1) * sizeof(*list));
+	if (list)
+		c->filters = list;
+	if (!copy || !list) {
+		free(copy);
+		return -ENOMEM;
+	}
+	list[c->filters_count++] = (struct client_filter){ copy, qos };
+	return 0;
+}
+
+void client_drop_filter(struct client *c, const char *filter)
+{
+	struct client_filter *f = find_filter(c, filter);
+
+	if (!f)
+		return;
+	free(f->filter);
+	*f = c->filters[--c->filters_count];
+}
+
+void client_hand_filters(struct client *from, struct client *to)
+{
+	drop_filters(to);
+	to->filters = from->filters;
+	to->filters_count = from->filters_count;
+	from->filters = NULL;
+	from->filters_count = 0;
+}
+
+int client_rename(struct client *c, const char *id)
+{
+	char *copy = strdup(id);
+
+	if (!copy)
+		return -ENOMEM;
+	free(c->id);
+	c->id = copy;
+	return 0;
+}
+
 void client_doom(struct client_table *t, struct client *c)
 {
+	if (c->state == CLIENT_OFFLINE) {
+		DL_DELETE(t->offline, c);
+		c->state = CLIENT_LEFT;
+	}
 	if (!c->doomed) {
 		c->next_doomed = t->doomed;
 		t->doomed = c;
@@ -161,7 +260,7 @@ void client_table_beat(struct client_table *t)
 			p = &c->next_doomed;
 			continue;
 		}
-		forget(t, c);	/* takes it off the list */
+		forget(t, c); /* takes it off the list */
 	}
 }
 
@@ -169,7 +268,7 @@ void client_table_clear(struct client_table *t)
 {
 	struct client *c, *next;
 
-	HASH_ITER(hh, t->all, c, next)
+	HASH_ITER (hh, t->all, c, next)
 		forget(t, c);
 	memset(t, 0, sizeof(*t));
 }

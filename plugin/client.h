@@ -16,47 +16,70 @@
 struct mosquitto;
 
 enum client_state {
-	CLIENT_UNASKED = 0,	/* came in without us: a certificate's name */
-	CLIENT_PENDING,		/* its login is under way */
+	CLIENT_UNASKED = 0, /* came in without us: a certificate's name */
+	CLIENT_PENDING,     /* its login is under way */
 	CLIENT_REFUSED,
-	CLIENT_DEFERRED,	/* we had no opinion; somebody else may admit it */
-	CLIENT_ADMITTED,	/* by us, not yet announced */
-	CLIENT_ONLINE,		/* announced: register, wakeup */
+	CLIENT_DEFERRED, /* we had no opinion; somebody else may admit it */
+	CLIENT_ADMITTED, /* by us, not yet announced */
+	CLIENT_ONLINE,   /* announced: register, wakeup */
+	CLIENT_OFFLINE,  /* left; its session goes on without it */
 	CLIENT_LEFT,
 };
 
+/* One subscription of a client that may go offline. */
+struct client_filter {
+	char *filter;
+	uint8_t qos;
+};
+
+/* What its login's reply allows it, 0: anything. */
+struct client_limits {
+	int64_t message_size; /* bytes of a PUBLISH packet */
+	int64_t message_rate; /* per second */
+	int64_t lives_until_ms;
+	int64_t second; /* that `sent` counts */
+	int64_t sent;
+};
+
 struct client {
-	const struct mosquitto *ptr;	/* the key */
+	const struct mosquitto *ptr; /* the key */
 	enum client_state state;
 	char *id;
-	bool clean;			/* of its CONNECT; reads differently
+	char *mountpoint; /* CLIENT_OFFLINE; or NULL */
+	bool clean;       /* of its CONNECT; reads differently
 					 * once it is taken over */
 	bool m5;
-	bool deferred;			/* admitted, if at all, by others */
-	uint64_t ticket;		/* CLIENT_PENDING */
-	const struct verdict *login;	/* changes to apply at CONNECT */
-	unsigned doomed;		/* beat after which it may be forgotten;
+	bool deferred;               /* admitted, if at all, by others */
+	uint64_t ticket;             /* CLIENT_PENDING */
+	const struct verdict *login; /* changes to apply at CONNECT */
+	char *auth_method;           /* of an exchange under way */
+	struct client_limits limits;
+	struct client_filter *filters;
+	size_t filters_count;
+	int64_t left_ms, poll_ms; /* CLIENT_OFFLINE */
+	unsigned doomed;          /* beat after which it may be forgotten;
 					 * 0: not doomed */
-	struct client *next_doomed, *next_arrival;	/* private */
-	UT_hash_handle hh, by_ticket;	/* private */
+	struct client *next_doomed, *next_arrival; /* private */
+	struct client *prev, *next;                /* private: offline */
+	UT_hash_handle hh, by_ticket;              /* private */
 };
 
 struct client_table {
 	struct client *all;
-	struct client *pending;		/* by ticket */
+	struct client *pending; /* by ticket */
 	struct client *doomed;
-	struct client *arrivals;	/* ADMITTED or DEFERRED, not announced */
-	unsigned beat;			/* of the broker's loop */
+	struct client *offline;  /* longest not polled first */
+	struct client *arrivals; /* ADMITTED or DEFERRED, not announced */
+	unsigned beat;           /* of the broker's loop */
 };
 
 /* The client, or NULL when this pointer was never shown. */
-struct client *client_find(struct client_table *t,
-			   const struct mosquitto *ptr);
+struct client *client_find(struct client_table *t, const struct mosquitto *ptr);
 
 /* Begin a new life at this pointer, whatever was there. Returns NULL without
  * memory. */
-struct client *client_begin(struct client_table *t,
-			    const struct mosquitto *ptr, const char *id);
+struct client *client_begin(struct client_table *t, const struct mosquitto *ptr,
+			    const char *id);
 
 /* Its login is under way: CLIENT_PENDING, to be found by `ticket` until
  * client_decided(). False without memory, and then nothing has changed. */
@@ -70,6 +93,21 @@ void client_arrives(struct client_table *t, struct client *c);
 struct client *client_next_arrival(struct client_table *t);
 /* Take this one out; false when it was not there. */
 bool client_take_arrival(struct client_table *t, struct client *c);
+
+/* CLIENT_OFFLINE since `now_ms`, at the end of the list `offline`. */
+void client_goes_offline(struct client_table *t, struct client *c,
+			 int64_t now_ms);
+/* Move it to the end of that list. */
+void client_polled(struct client_table *t, struct client *c);
+
+/* Remember a subscription, or forget it. Returns 0 or -ENOMEM. */
+int client_add_filter(struct client *c, const char *filter, uint8_t qos);
+void client_drop_filter(struct client *c, const char *filter);
+/* A resumed session's subscriptions are now those of its new connection. */
+void client_hand_filters(struct client *from, struct client *to);
+
+/* It goes by another id from now on. Returns 0 or -ENOMEM. */
+int client_rename(struct client *c, const char *id);
 
 /* Forget it two beats from now: its will is out by then. */
 void client_doom(struct client_table *t, struct client *c);

@@ -18,12 +18,13 @@
 
 /* What a webhook's operator chose about payloads. */
 struct codec_opts {
-	bool base64_payload;	/* in requests, and expected in replies */
-	bool no_payload;	/* auth_on_publish(_m5) only */
+	bool base64_payload; /* in requests, and expected in replies */
+	bool no_payload;     /* auth_on_publish(_m5) only */
 };
 
 /* Returns 0 with a body to free(), ending with a NUL that `ret_len` does
- * not count; or -ENOMEM. */
+ * not count; or -ENOMEM. There is a password in some: whoever keeps a body
+ * wipes it. */
 int codec_encode(const struct event *ev, const struct codec_opts *opts,
 		 char **ret_body, size_t *ret_len);
 

@@ -23,8 +23,7 @@ struct policy {
 
 static bool is_token(char c)
 {
-	return c && (isalnum((unsigned char)c) ||
-		     strchr("!#$%&'*+-.^_`|~", c));
+	return c && (isalnum((unsigned char)c) || strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static const char *skip_space(const char *p)
@@ -126,7 +125,7 @@ uint64_t codec_max_age_ms(const char *cache_control, uint64_t age_s)
 		struct directive d;
 
 		p = skip_space(p);
-		if (*p == ',') {	/* an empty element */
+		if (*p == ',') { /* an empty element */
 			p++;
 			continue;
 		}

@@ -18,16 +18,23 @@ int codec_refuse(struct reading *r, const char *fmt, ...)
 	return -EBADMSG;
 }
 
+/* Nothing in `text`, which came as JSON, disturbs a log line any more. */
+static void make_printable(char *text)
+{
+	for (char *p = text; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c < 0x20 || c == 0x7f)
+			*p = '?';
+		else if (strncmp(p, CODEC_NUL, 2) == 0)
+			p[0] = p[1] = '?';
+	}
+}
+
 const char *codec_printable(const char *text, char ret[static CODEC_NAME_LEN])
 {
-	size_t n = 0;
-
-	for (; text[n] && n < CODEC_NAME_LEN - 1; n++) {
-		unsigned char c = (unsigned char)text[n];
-
-		ret[n] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-	}
-	ret[n] = '\0';
+	snprintf(ret, CODEC_NAME_LEN, "%s", text);
+	make_printable(ret);
 	return ret;
 }
 
@@ -87,8 +94,7 @@ static int parse(struct reading *r, const char *body, size_t len, cJSON **ret)
 /* The text of `error` in a denial, whatever it is, for the log. */
 static void print_reason(const cJSON *denial, char ret[static CODEC_ERROR_LEN])
 {
-	const cJSON *error =
-		cJSON_GetObjectItemCaseSensitive(denial, "error");
+	const cJSON *error = cJSON_GetObjectItemCaseSensitive(denial, "error");
 
 	if (!cJSON_IsObject(denial) || !error)
 		snprintf(ret, CODEC_ERROR_LEN, "unknown_error");
@@ -97,9 +103,7 @@ static void print_reason(const cJSON *denial, char ret[static CODEC_ERROR_LEN])
 	else if (!cJSON_PrintPreallocated((cJSON *)error, ret, CODEC_ERROR_LEN,
 					  false))
 		snprintf(ret, CODEC_ERROR_LEN, "(a long value)");
-	for (char *p = ret; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
+	make_printable(ret);
 }
 
 /* These two take their list from the top level (contract.md 6). */
@@ -119,9 +123,8 @@ static int read_ok(struct reading *r, const cJSON *reply,
 		err = codec_read_topics(
 			r, cJSON_GetObjectItemCaseSensitive(reply, "topics"));
 	else
-		err = codec_read_modifiers(
-			r,
-			cJSON_GetObjectItemCaseSensitive(reply, "modifiers"));
+		err = codec_read_modifiers(r, cJSON_GetObjectItemCaseSensitive(
+						      reply, "modifiers"));
 	if (err)
 		return err;
 	if (r->verdict.given)

@@ -3,12 +3,19 @@
 #include <string.h>
 #include "plugin/codec_private.h"
 #include "plugin/json_writer.h"
-#include "plugin/utf8.h"
+#include "plugin/topic_utf8.h"
 
 /* ---- properties ---- */
 
-enum form { FORM_INT, FORM_BOOL, FORM_TEXT, FORM_BASE64, FORM_FORMAT,
-	    FORM_PAIRS, FORM_INTS };
+enum form {
+	FORM_INT,
+	FORM_BOOL,
+	FORM_TEXT,
+	FORM_BASE64,
+	FORM_FORMAT,
+	FORM_PAIRS,
+	FORM_INTS
+};
 
 /* In the order sent. */
 static const struct {
@@ -289,8 +296,9 @@ static void put_asked_message(struct json_writer *w, const struct event *ev,
 
 static const char *retain_handling_name(enum retain_handling rh)
 {
-	return rh == RETAIN_SEND ? "send_retain" :
-	       rh == RETAIN_SEND_IF_NEW ? "send_if_new_sub" : "dont_send";
+	return rh == RETAIN_SEND          ? "send_retain"
+	       : rh == RETAIN_SEND_IF_NEW ? "send_if_new_sub"
+					  : "dont_send";
 }
 
 static void put_subscriptions(struct json_writer *w, const struct event *ev,
@@ -354,8 +362,8 @@ static put_fn *const bodies[HOOK_COUNT][8] = {
 				       put_properties, put_listener },
 	[HOOK_AUTH_ON_PUBLISH_M5] = { put_username, put_id, put_asked_message,
 				      put_properties },
-	[HOOK_AUTH_ON_SUBSCRIBE_M5] = { put_username, put_id,
-					put_subscriptions, put_properties },
+	[HOOK_AUTH_ON_SUBSCRIBE_M5] = { put_username, put_id, put_subscriptions,
+					put_properties },
 	[HOOK_ON_REGISTER_M5] = { put_peer, put_id, put_username,
 				  put_properties },
 	[HOOK_ON_PUBLISH_M5] = { put_username, put_id, put_message,

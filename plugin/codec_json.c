@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/codec_private.h"
-#include "plugin/utf8.h"
+#include "plugin/topic_utf8.h"
 
 struct reader {
 	const char *p, *end;
-	const char *name;	/* the last member's, at its quote */
+	const char *name; /* the last member's, at its quote */
 	struct json_facts *facts;
-	const char *wrong;	/* what is wrong at `p` */
+	const char *wrong; /* what is wrong at `p` */
 };
 
 static bool fail(struct reader *r, const char *wrong)

@@ -67,8 +67,9 @@ static void feed_topics(struct digest *d, const struct event *ev)
 		feed_bytes(d, t->filter);
 		feed_number(d, (uint64_t)t->qos);
 		feed_number(d, t->has_options ? 1 | (unsigned)t->no_local << 1 |
-						 (unsigned)t->rap << 2 |
-						 t->retain_handling << 3 : 0);
+							(unsigned)t->rap << 2 |
+							t->retain_handling << 3
+					      : 0);
 	}
 }
 
@@ -105,7 +106,7 @@ void codec_key(const struct event *ev, const char *endpoint,
 	d.secret = secret;
 	feed_bytes(&d, bytes_of(endpoint));
 	feed_number(&d, (uint64_t)ev->hook << 32 | (unsigned)ev->qos << 2 |
-			(unsigned)ev->clean << 1 | ev->retain);
+				(unsigned)ev->clean << 1 | ev->retain);
 	feed_bytes(&d, ev->mountpoint);
 	feed_bytes(&d, ev->client_id);
 	feed_bytes(&d, ev->username);

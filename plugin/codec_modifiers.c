@@ -8,32 +8,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/codec_private.h"
-#include "plugin/hook_table.h"
 #include "plugin/topic.h"
 
 enum type {
 	TYPE_BOOL,
-	TYPE_INT,		/* any number within min and max, rounded */
-	TYPE_WORD,		/* one of `words` */
-	TYPE_STRING,		/* an MQTT string */
-	TYPE_TOPIC,		/* to publish to */
-	TYPE_RESPONSE_TOPIC,	/* a topic name; nobody publishes there yet */
-	TYPE_BINARY,		/* the string's bytes */
+	TYPE_INT,            /* any number within min and max, rounded */
+	TYPE_WORD,           /* one of `words` */
+	TYPE_STRING,         /* an MQTT string */
+	TYPE_TOPIC,          /* to publish to */
+	TYPE_RESPONSE_TOPIC, /* a topic name; nobody publishes there yet */
+	TYPE_BINARY,         /* the string's bytes */
 	TYPE_BASE64,
-	TYPE_PAYLOAD,		/* one of these two, as the webhook is set */
-	TYPE_FORMAT,		/* "utf8" or not */
-	TYPE_PAIRS,		/* user properties */
-	TYPE_TOPICS,		/* subscriptions, or filters to unsubscribe */
+	TYPE_PAYLOAD, /* one of these two, as the webhook is set */
+	TYPE_FORMAT,  /* "utf8" or not */
+	TYPE_PAIRS,   /* user properties */
+	TYPE_TOPICS,  /* subscriptions, or filters to unsubscribe */
 	TYPE_PROPERTIES,
 };
 
 struct rule {
 	const char *name;
-	uint32_t hooks;		/* 1u << enum hook_id: where it is allowed */
-	int id;			/* enum modifier or property_id */
+	uint32_t hooks; /* 1u << enum hook_id: where it is allowed */
+	int id;         /* enum modifier or property_id */
 	enum type type;
-	int64_t min, max;	/* TYPE_INT */
-	const char *const *words;	/* TYPE_WORD; ends with NULL */
+	int64_t min, max;         /* TYPE_INT */
+	const char *const *words; /* TYPE_WORD; ends with NULL */
 };
 
 #define REGISTER_V3 (1u << HOOK_AUTH_ON_REGISTER)
@@ -41,9 +40,9 @@ struct rule {
 #define REGISTER    (REGISTER_V3 | REGISTER_M5)
 #define PUBLISH_V3  (1u << HOOK_AUTH_ON_PUBLISH)
 #define PUBLISH_M5  (1u << HOOK_AUTH_ON_PUBLISH_M5)
-#define PUBLISH	    (PUBLISH_V3 | PUBLISH_M5)
+#define PUBLISH     (PUBLISH_V3 | PUBLISH_M5)
 #define DELIVER_M5  (1u << HOOK_ON_DELIVER_M5)
-#define DELIVER	    (1u << HOOK_ON_DELIVER | DELIVER_M5)
+#define DELIVER     (1u << HOOK_ON_DELIVER | DELIVER_M5)
 #define TOPICS_M5                                                              \
 	(1u << HOOK_AUTH_ON_SUBSCRIBE_M5 | 1u << HOOK_ON_UNSUBSCRIBE_M5)
 #define AUTH_M5 (1u << HOOK_ON_AUTH_M5)
@@ -137,101 +136,15 @@ static const struct rule property_rules[] = {
 };
 
 /* MQTT's two-byte lengths; a payload has no such limit. */
-enum { BINARY_MAX = 65535 };
+enum {
+	BINARY_MAX = 65535
+};
 
 /* What a value turned out to be: a number or a text. */
 struct value {
 	int64_t number;
 	struct bytes text;
 };
-
-/* ---- texts ---- */
-
-static char *scratch(struct reading *r)
-{
-	if (!r->scratch)
-		r->scratch = malloc(r->scratch_size);
-	return r->scratch ? r->scratch + r->scratch_used : NULL;
-}
-
-/* The bytes of a JSON string, its NULs included. */
-static int read_binary(struct reading *r, const char *text, struct bytes *ret)
-{
-	const char *p = text, *nul = strstr(text, CODEC_NUL);
-	char *to, *from;
-
-	*ret = bytes_of(text);
-	if (!nul)
-		return 0;
-	to = from = scratch(r);
-	if (!to)
-		return -ENOMEM;
-	for (; nul; nul = strstr(p, CODEC_NUL)) {
-		memcpy(to, p, (size_t)(nul - p));
-		to += nul - p;
-		*to++ = '\0';
-		p = nul + strlen(CODEC_NUL);
-	}
-	memcpy(to, p, strlen(p));
-	to += strlen(p);
-	*ret = (struct bytes){ from, (size_t)(to - from) };
-	r->scratch_used += ret->len;
-	return 0;
-}
-
-static int base64_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-static const char *skip_space(const char *p)
-{
-	return p + strspn(p, " \t\r\n");
-}
-
-/* Whether `p`, at the first `=` after `digits` digits of a group, ends the
- * text as it must. */
-static bool padding_ends(const char *p, unsigned digits)
-{
-	if (digits < 2 || *p != '=')
-		return false;
-	p = skip_space(p + 1);
-	if (digits == 2) {
-		if (*p != '=')
-			return false;
-		p = skip_space(p + 1);
-	}
-	return !*p;
-}
-
-/* Standard alphabet, padded; white space is stepped over, as VerneMQ does.
- * -EBADMSG leaves the error's text to the caller. */
-static int read_base64(struct reading *r, const char *p, struct bytes *ret)
-{
-	uint8_t *to = (uint8_t *)scratch(r), *from = to;
-	unsigned bits = 0, digits = 0;
-
-	if (!to)
-		return -ENOMEM;
-	for (p = skip_space(p); base64_digit(*p) >= 0; p = skip_space(p + 1)) {
-		bits = bits << 6 | (unsigned)base64_digit(*p);
-		if (digits)
-			*to++ = (uint8_t)(bits >> (6 - 2 * digits));
-		digits = (digits + 1) % 4;
-	}
-	if (*p || digits)
-		if (!padding_ends(p, digits))
-			return -EBADMSG;
-	*ret = (struct bytes){ from, (size_t)(to - from) };
-	r->scratch_used += ret->len;
-	return 0;
-}
 
 /* ---- one value ---- */
 
@@ -244,10 +157,9 @@ static int read_number(struct reading *r, const struct rule *rule,
 		return codec_refuse(r, "modifier \"%s\" must be a number",
 				    rule->name);
 	if (number < (double)rule->min || number > (double)rule->max)
-		return codec_refuse(r,
-				    "modifier \"%s\" must be from %lld to %lld",
-				    rule->name, (long long)rule->min,
-				    (long long)rule->max);
+		return codec_refuse(
+			r, "modifier \"%s\" must be from %lld to %lld",
+			rule->name, (long long)rule->min, (long long)rule->max);
 	ret->number = (int64_t)round(number);
 	return 0;
 }
@@ -319,8 +231,8 @@ static int read_bytes(struct reading *r, const struct rule *rule,
 {
 	bool base64 = rule->type == TYPE_BASE64 ||
 		      (rule->type == TYPE_PAYLOAD && r->opts->base64_payload);
-	int err = base64 ? read_base64(r, text, &ret->text) :
-			   read_binary(r, text, &ret->text);
+	int err = base64 ? codec_read_base64(r, text, &ret->text)
+			 : codec_read_binary(r, text, &ret->text);
 
 	if (err == -EBADMSG)
 		return codec_refuse(r, "modifier \"%s\" is not base64",
@@ -390,7 +302,7 @@ static int read_half(struct reading *r, const cJSON *pair, const char *name,
 	if (!cJSON_IsObject(pair) || !cJSON_IsString(item))
 		return codec_refuse(r, "every item of \"p_user_property\" must "
 				       "have \"key\" and \"val\"");
-	err = read_base64(r, item->valuestring, ret);
+	err = codec_read_base64(r, item->valuestring, ret);
 	if (err == -EBADMSG)
 		return codec_refuse(r,
 				    "\"%s\" of a \"p_user_property\" is not "
@@ -404,22 +316,16 @@ static int read_half(struct reading *r, const cJSON *pair, const char *name,
 	return err;
 }
 
-static bool is_none(const cJSON *item)
-{
-	return !item || cJSON_IsNull(item) ||
-	       ((cJSON_IsArray(item) || cJSON_IsObject(item)) && !item->child);
-}
-
 static int read_pairs(struct reading *r, const cJSON *list)
 {
 	const cJSON *pair;
 
-	if (is_none(list))
+	if (codec_is_none(list))
 		return 0;
 	if (!cJSON_IsArray(list))
 		return codec_refuse(r, "modifier \"p_user_property\" must be a "
 				       "list");
-	cJSON_ArrayForEach(pair, list) {
+	cJSON_ArrayForEach (pair, list) {
 		struct property p = { .id = PROPERTY_USER_PROPERTY };
 		int err = read_half(r, pair, "key", &p.name);
 
@@ -448,123 +354,6 @@ static int read_property(struct reading *r, const struct rule *rule,
 	p.number = (uint32_t)value.number;
 	p.text = value.text;
 	return add_property(r, &p);
-}
-
-/* ---- topics ---- */
-
-/* An option of a subscription: absent is false. */
-static int read_flag(struct reading *r, const cJSON *entry, const char *name,
-		     bool *ret)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
-
-	*ret = cJSON_IsTrue(item);
-	if (item && !cJSON_IsBool(item))
-		return codec_refuse(r, "\"%s\" in \"topics\" must be true or "
-				       "false", name);
-	return 0;
-}
-
-static int read_retain_handling(struct reading *r, const cJSON *entry,
-				enum retain_handling *ret)
-{
-	static const char *const names[] = { "send_retain", "send_if_new_sub",
-					     "dont_send" };
-	const cJSON *item =
-		cJSON_GetObjectItemCaseSensitive(entry, "retain_handling");
-
-	*ret = RETAIN_SEND;
-	if (!item)
-		return 0;
-	for (int i = RETAIN_SEND; i <= RETAIN_DONT_SEND; i++) {
-		if (cJSON_IsString(item) &&
-		    strcmp(item->valuestring, names[i]) == 0) {
-			*ret = (enum retain_handling)i;
-			return 0;
-		}
-	}
-	return codec_refuse(r, "\"retain_handling\" in \"topics\" must be "
-			       "\"send_retain\", \"send_if_new_sub\" or "
-			       "\"dont_send\"");
-}
-
-static int read_filter(struct reading *r, const cJSON *item, struct topic *ret)
-{
-	if (!cJSON_IsString(item))
-		return codec_refuse(r, "a topic in \"topics\" must be a "
-				       "string");
-	ret->filter = bytes_of(item->valuestring);
-	if (!topic_filter_valid(ret->filter))
-		return codec_refuse(r, "\"topics\" names a topic filter that "
-				       "may not be used");
-	return 0;
-}
-
-static int read_subscription(struct reading *r, const cJSON *entry,
-			     struct topic *ret)
-{
-	const cJSON *qos = cJSON_GetObjectItemCaseSensitive(entry, "qos");
-	double number = cJSON_IsNumber(qos) ? qos->valuedouble : NAN;
-	int err;
-
-	if (!cJSON_IsObject(entry))
-		return codec_refuse(r, "\"topics\" must list objects");
-	err = read_filter(r, cJSON_GetObjectItemCaseSensitive(entry, "topic"),
-			  ret);
-	if (err)
-		return err;
-	if (!(number >= INT32_MIN && number <= INT32_MAX) ||
-	    number != trunc(number) || r->float_qos)
-		return codec_refuse(r, "\"qos\" in \"topics\" must be an "
-				       "integer");
-	ret->qos = (int)number;
-	ret->has_options = hook_table[r->hook].m5;
-	if (!ret->has_options)
-		return 0;
-	err = read_flag(r, entry, "no_local", &ret->no_local);
-	if (!err)
-		err = read_flag(r, entry, "rap", &ret->rap);
-	if (!err)
-		err = read_retain_handling(r, entry, &ret->retain_handling);
-	return err;
-}
-
-/* Only here an empty list is one: no subscription at all (contract.md,
- * decision 2). */
-static bool no_topics(const struct reading *r, const cJSON *topics)
-{
-	return is_none(topics) && !(r->hook == HOOK_AUTH_ON_SUBSCRIBE_M5 &&
-				    cJSON_IsArray(topics));
-}
-
-int codec_read_topics(struct reading *r, const cJSON *topics)
-{
-	bool subscribes = r->hook == HOOK_AUTH_ON_SUBSCRIBE ||
-			  r->hook == HOOK_AUTH_ON_SUBSCRIBE_M5;
-	const cJSON *entry;
-	size_t n = 0;
-	int err;
-
-	if (no_topics(r, topics))
-		return 0;
-	if (!cJSON_IsArray(topics))
-		return codec_refuse(r, "\"topics\" must be a list");
-	free(r->topics);
-	r->topics = calloc((size_t)cJSON_GetArraySize(topics) + 1,
-			   sizeof(*r->topics));
-	if (!r->topics)
-		return -ENOMEM;
-	cJSON_ArrayForEach(entry, topics) {
-		err = subscribes ? read_subscription(r, entry, &r->topics[n]) :
-				   read_filter(r, entry, &r->topics[n]);
-		if (err)
-			return err;
-		n++;
-	}
-	r->verdict.topics = r->topics;
-	r->verdict.topics_count = n;
-	r->verdict.given |= 1u << MODIFIER_TOPICS;
-	return 0;
 }
 
 /* ---- modifiers ---- */
@@ -601,7 +390,7 @@ static int read_members(struct reading *r, const struct rule *rules,
 
 	if (!cJSON_IsObject(object))
 		return codec_refuse(r, "\"%s\" must be an object", what);
-	cJSON_ArrayForEach(item, object) {
+	cJSON_ArrayForEach (item, object) {
 		const struct rule *rule = rules;
 		char name[CODEC_NAME_LEN];
 		int err;
@@ -611,9 +400,8 @@ static int read_members(struct reading *r, const struct rule *rules,
 			rule++;
 		if (!rule->name)
 			return codec_refuse(
-				r, "\"%s\" is not among the %s of %s",
-				codec_printable(item->string, name), what,
-				hook_table[r->hook].name);
+				r, "\"%s\" is not among the %s of this hook",
+				codec_printable(item->string, name), what);
 		if (comes_again(item))
 			continue;
 		err = read(r, rule, item);
@@ -632,7 +420,7 @@ static int read_modifier(struct reading *r, const struct rule *rule,
 	if (rule->type == TYPE_TOPICS)
 		return codec_read_topics(r, item);
 	if (rule->type == TYPE_PROPERTIES) {
-		if (is_none(item))
+		if (codec_is_none(item))
 			return 0;
 		r->verdict.given |= 1u << MODIFIER_PROPERTIES;
 		return read_members(r, property_rules, "properties", item,
@@ -662,7 +450,7 @@ int codec_read_modifiers(struct reading *r, const cJSON *modifiers)
 {
 	int err;
 
-	if (is_none(modifiers))
+	if (codec_is_none(modifiers))
 		return 0;
 	err = read_members(r, modifier_rules, "modifiers", modifiers,
 			   read_modifier);

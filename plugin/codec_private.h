@@ -52,9 +52,9 @@ enum property_id {
 #define CODEC_JSON_DEPTH  32
 #define CODEC_JSON_NUMBER 63
 struct json_facts {
-	size_t bom;	/* length of the mark: the text begins behind it */
-	bool nul;	/* there is a \u0000 in some string */
-	bool float_qos;	/* some "qos" is written as a float: cJSON does not
+	size_t bom;     /* length of the mark: the text begins behind it */
+	bool nul;       /* there is a \u0000 in some string */
+	bool float_qos; /* some "qos" is written as a float: cJSON does not
 			 * tell 1.0 from 1, and VerneMQ takes no float there */
 };
 int codec_json_validate(const char *body, size_t len, struct json_facts *ret,
@@ -69,13 +69,13 @@ struct cJSON;
 struct reading {
 	enum hook_id hook;
 	const struct codec_opts *opts;
-	char *error;			/* CODEC_ERROR_LEN, the caller's */
-	bool float_qos;			/* of json_facts */
+	char *error;    /* CODEC_ERROR_LEN, the caller's */
+	bool float_qos; /* of json_facts */
 	struct verdict verdict;
 	struct modifier_value values[MODIFIER_COUNT];
-	struct topic *topics;		/* owned, as the next two */
+	struct topic *topics; /* owned, as the next two */
 	struct property *properties;
-	char *scratch;			/* decoded texts, one after another */
+	char *scratch; /* decoded texts, one after another */
 	size_t scratch_used, scratch_size;
 	size_t properties_size;
 };
@@ -85,10 +85,19 @@ struct reading {
 #define CODEC_NUL "\xc0\x80"
 
 /* Read `modifiers`, or the `topics` of a v3 reply, into `r`. Returns 0,
- * -EBADMSG with r->error, or -ENOMEM. NULL, null, {} and [] are none
- * (contract.md, decision 2). */
+ * -EBADMSG with r->error, or -ENOMEM. What is none changes nothing. */
 int codec_read_modifiers(struct reading *r, const struct cJSON *modifiers);
 int codec_read_topics(struct reading *r, const struct cJSON *topics);
+
+/* Absent, null, {} and [] are none (contract.md, decision 2). */
+bool codec_is_none(const struct cJSON *item);
+
+/* The bytes of a JSON string, its NULs included; and those that it holds in
+ * base64: standard alphabet, padded, white space stepped over as VerneMQ
+ * does. Returns 0; -ENOMEM; or, for base64, -EBADMSG without an error text.
+ * `ret` points into `text` or r->scratch. */
+int codec_read_binary(struct reading *r, const char *text, struct bytes *ret);
+int codec_read_base64(struct reading *r, const char *text, struct bytes *ret);
 
 /* Set r->error and return -EBADMSG. */
 int codec_refuse(struct reading *r, const char *fmt, ...)

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/pack.h"
+#include "plugin/event_pack.h"
 
 /* What event_copy() makes; its size is needed again to wipe it. */
 struct event_block {
@@ -11,8 +11,8 @@ struct event_block {
 	struct event event;
 };
 
-static const struct listener_info *
-pack_listener(struct pack *p, const struct listener_info *from)
+static const struct listener_info *pack_listener(
+	struct pack *p, const struct listener_info *from)
 {
 	struct listener_info info, *to;
 

@@ -46,35 +46,37 @@ struct bytes {
 	size_t len;
 };
 
-/* MQTT 5 section 2.2.2. */
+/* MQTT 5 section 2.2.2. User properties and subscription identifiers come
+ * one each, as often as there are; of any other the first counts. */
 struct property {
-	int id;			/* property identifier */
-	uint32_t number;	/* of an integer or boolean property */
-	struct bytes name;	/* of a user property: its key */
-	struct bytes text;	/* of a string, binary or user property */
+	int id;            /* property identifier */
+	uint32_t number;   /* of an integer or boolean property */
+	struct bytes name; /* of a user property: its key */
+	struct bytes text; /* of a string, binary or user property */
 };
 
 enum retain_handling {
-	RETAIN_SEND = 0,	/* "send_retain" */
-	RETAIN_SEND_IF_NEW,	/* "send_if_new_sub" */
-	RETAIN_DONT_SEND,	/* "dont_send" */
+	RETAIN_SEND = 0,    /* "send_retain" */
+	RETAIN_SEND_IF_NEW, /* "send_if_new_sub" */
+	RETAIN_DONT_SEND,   /* "dont_send" */
 };
 
 struct topic {
 	struct bytes filter;
-	int qos;		/* 0..2; otherwise a refusal's code */
-	bool has_options;	/* MQTT 5: the three below are known */
+	int qos;          /* 0..2; otherwise a refusal's code */
+	bool has_options; /* MQTT 5: the three below are known */
 	bool no_local, rap;
 	enum retain_handling retain_handling;
 };
 
 /* What a listener tells of itself and of the client's TLS, sent when the
- * operator asked for it. An absent string is sent as null. */
+ * operator asked for it. An absent string is sent as null, an address that
+ * begins with "unix:" as "local". */
 struct listener_info {
 	struct bytes addr, type;
-	struct bytes client_cert;	/* DER; absent: no such key is sent */
-	bool has_listener;		/* addr, port, type are sent */
-	int port;			/* -1: null */
+	struct bytes client_cert; /* DER; absent: no such key is sent */
+	bool has_listener;        /* addr, port, type are sent */
+	int port;                 /* -1: null */
 };
 
 /* Every pointer is borrowed: the broker's memory, valid during its
@@ -83,14 +85,15 @@ struct event {
 	enum hook_id hook;
 	struct bytes mountpoint, client_id, username, password, peer_addr;
 	struct bytes topic, payload;
-	const struct topic *topics;	/* of the (un)subscribe hooks */
+	const struct topic *topics; /* of the (un)subscribe hooks */
 	size_t topics_count;
 	const struct property *properties;
 	size_t properties_count;
-	const struct listener_info *listener;	/* NULL: not forwarded */
+	const struct listener_info *listener; /* NULL: not forwarded */
 	uint16_t peer_port;
 	uint8_t qos;
 	bool clean, retain;
+	bool will; /* not told: it bars `on_error = allow` */
 };
 
 /* A copy with everything it points to, in one block, so that a question can

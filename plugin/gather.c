@@ -6,8 +6,8 @@
 
 struct gather {
 	const void *client;
-	struct event *ev;	/* names and properties; NULL: empty */
-	struct topic *topics;	/* each filter malloc'd */
+	struct event *ev;     /* names and properties; NULL: empty */
+	struct topic *topics; /* each filter malloc'd */
 	size_t count, size;
 };
 

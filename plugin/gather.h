@@ -17,15 +17,14 @@
 struct gather;
 
 int gather_create(struct gather **ret);
-void gather_destroy(struct gather *g);	/* NULL is fine */
+void gather_destroy(struct gather *g); /* NULL is fine */
 
 /* The most filters in one notification; then it is full. */
 #define GATHER_MAX 1024
 
 /* Whether a filter of this hook and client may join what is held; false
  * when it is empty, full, or somebody else's. */
-bool gather_fits(const struct gather *g, enum hook_id hook,
-		 const void *client);
+bool gather_fits(const struct gather *g, enum hook_id hook, const void *client);
 
 /* Add a copy of `topic`. `ev` tells hook, names and properties of the first
  * one; they are copied too. The caller has flushed what does not fit.

@@ -188,6 +188,22 @@ bool hooks_has(struct hooks *hooks, enum hook_id hook)
 	return hooks->settings->chained[hook] > 0;
 }
 
+bool hooks_block(struct hooks *hooks, enum hook_id hook)
+{
+	const struct settings *s = hooks->settings;
+
+	for (size_t i = 0; i < s->chained[hook]; i++) {
+		if (s->chain[hook][i].blocking)
+			return true;
+	}
+	return false;
+}
+
+const struct settings *hooks_settings_now(const struct hooks *hooks)
+{
+	return hooks->settings;
+}
+
 /* ---- the broker's rhythm ---- */
 
 unsigned hooks_tick(struct hooks *hooks)
@@ -235,20 +251,19 @@ int hook_send(struct hooks *hooks, const struct webhook *webhook,
 	return err;
 }
 
-bool hook_reply_ok(const struct pool_reply *reply,
-		   char reterr[static CODEC_ERROR_LEN])
+enum hook_outcome hook_outcome(const struct pool_reply *reply,
+			       char reterr[static CODEC_ERROR_LEN])
 {
 	if (reply->error) {
 		snprintf(reterr, CODEC_ERROR_LEN, "%s", reply->error_text);
-		return false;
+		return OUTCOME_NONE;
 	}
-	if (reply->status != 200) {
-		snprintf(reterr, CODEC_ERROR_LEN,
-			 "answered with status %ld instead of 200",
-			 reply->status);
-		return false;
-	}
-	return true;
+	if (reply->status == 200)
+		return OUTCOME_ANSWER;
+	snprintf(reterr, CODEC_ERROR_LEN,
+		 "answered with status %ld instead of 200", reply->status);
+	return reply->status == 429 || reply->status >= 500 ? OUTCOME_NONE
+							    : OUTCOME_REFUSAL;
 }
 
 /* ---- log ---- */
@@ -279,12 +294,11 @@ void hook_failed(struct hooks *hooks, const struct webhook *webhook,
 		hooks_log(hooks, LOG_LEVEL_ERR,
 			  "%s: endpoint %s: %s (and %llu more failures since "
 			  "the last such line)",
-			  hook_table[webhook->hook].name, webhook->endpoint,
-			  what, (unsigned long long)stats->unlogged);
+			  hook_table[webhook->hook].name, webhook->shown, what,
+			  (unsigned long long)stats->unlogged);
 	else
 		hooks_log(hooks, LOG_LEVEL_ERR, "%s: endpoint %s: %s",
-			  hook_table[webhook->hook].name, webhook->endpoint,
-			  what);
+			  hook_table[webhook->hook].name, webhook->shown, what);
 	stats->logged_ms = now;
 	stats->unlogged = 0;
 }

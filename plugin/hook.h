@@ -31,9 +31,16 @@ int hooks_start(struct hooks *hooks);
 /* Whether any endpoint is registered for `hook`. */
 bool hooks_has(struct hooks *hooks, enum hook_id hook);
 
+/* Whether one of its endpoints is to be waited for (`blocking = on`). */
+bool hooks_block(struct hooks *hooks, enum hook_id hook);
+
+/* The settings this thread works with; valid until the next hooks_refresh()
+ * or hooks_tick(). */
+const struct settings *hooks_settings_now(const struct hooks *hooks);
+
 enum hook_result {
-	HOOK_DONE = 0,	/* `ret` is set: verdict_unref() it */
-	HOOK_PENDING,	/* `ret_ticket` is set, and complete_auth() follows
+	HOOK_DONE = 0, /* `ret` is set: verdict_unref() it */
+	HOOK_PENDING,  /* `ret_ticket` is set, and complete_auth() follows
 			 * once, unless the client starts over first */
 };
 
@@ -79,6 +86,6 @@ void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
 
 /* Stop the dispatcher and join it; every open call has ended. */
 void hooks_stop(struct hooks *hooks);
-void hooks_destroy(struct hooks *hooks);	/* NULL is fine */
+void hooks_destroy(struct hooks *hooks); /* NULL is fine */
 
 #endif /* PLUGIN_HOOK_H */

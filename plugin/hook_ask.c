@@ -16,19 +16,21 @@
 
 /* The pool's own timer is the deadline; this much later we no longer trust
  * it to come. */
-enum { DEADLINE_SLACK_MS = 100 };
+enum {
+	DEADLINE_SLACK_MS = 100
+};
 
 struct question {
 	struct hooks *hooks;
-	struct settings *settings;	/* a reference: those it began with */
+	struct settings *settings; /* a reference: those it began with */
 	const struct event *ev;
-	struct event *copy;		/* what `ev` is when delayed, or NULL */
-	size_t index;			/* of the endpoint being asked */
-	struct pool_call *call;		/* until its answer */
-	size_t sent;			/* bytes of the body under way */
+	struct event *copy;     /* what `ev` is when delayed, or NULL */
+	size_t index;           /* of the endpoint being asked */
+	struct pool_call *call; /* until its answer */
+	size_t sent;            /* bytes of the body under way */
 	uint64_t generation, ticket;
-	const struct verdict *answer;	/* of the endpoint at `index` */
-	bool looked_up;			/* in the cache, at `index` */
+	const struct verdict *answer; /* of the endpoint at `index` */
+	bool looked_up;               /* in the cache, at `index` */
 	uint8_t key[CACHE_KEY_LEN];
 };
 
@@ -64,7 +66,7 @@ static void keep(struct question *q, const struct verdict *v,
 			  "%s: endpoint %s replies with a payload and max-age: "
 			  "the kept answer will not rewrite payloads. Leave "
 			  "out cache-control from such replies",
-			  hook_table[webhook->hook].name, webhook->endpoint);
+			  hook_table[webhook->hook].name, webhook->shown);
 	}
 	if (verdict_create(v, 1u << MODIFIER_PAYLOAD, &kept) != 0)
 		return;
@@ -81,10 +83,70 @@ static void note_denial(struct question *q, const struct verdict *v)
 				  memory_order_relaxed);
 	hooks_log(q->hooks, LOG_LEVEL_INFO,
 		  "%s: endpoint %s refused client %.*s: %.*s",
-		  hook_table[webhook->hook].name, webhook->endpoint,
+		  hook_table[webhook->hook].name, webhook->shown,
 		  (int)q->ev->client_id.len,
 		  (const char *)q->ev->client_id.data, (int)v->reason.len,
 		  (const char *)v->reason.data);
+}
+
+/* Modifiers that the host cannot honour: said once, never silently lost. */
+static void note_without_effect(struct question *q, const struct verdict *v)
+{
+	const struct broker_ops *ops = q->hooks->ops;
+	const struct webhook *webhook = asked(q);
+	char names[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < ops->without_effect_count; i++) {
+		const struct modifier_without_effect *m;
+
+		m = &ops->without_effect[i];
+		if (verdict_has(v, m->id) && m->hooks & 1u << webhook->hook &&
+		    len < sizeof(names))
+			len += (size_t)snprintf(names + len,
+						sizeof(names) - len, " %s",
+						m->name);
+	}
+	if (!len || webhook->stats->warned & 1u << WARNED_NO_EFFECT)
+		return;
+	webhook->stats->warned |= 1u << WARNED_NO_EFFECT;
+	hooks_log(q->hooks, LOG_LEVEL_WARN,
+		  "%s: endpoint %s replies with modifiers that this Mosquitto "
+		  "cannot honour; they have no effect:%s",
+		  hook_table[webhook->hook].name, webhook->shown, names);
+}
+
+/* The operator's choice for an endpoint that gives no answer at all. */
+static const struct verdict *without_answer(struct question *q,
+					    const char *error)
+{
+	const struct webhook *webhook = asked(q);
+
+	hook_failed(q->hooks, webhook, error);
+	switch (webhook->on_error) {
+	case ON_ERROR_NEXT:
+		return verdict_ref(&verdict_next);
+	case ON_ERROR_ALLOW:
+		if (q->ev->will)
+			return verdict_deny(error);
+		atomic_fetch_add_explicit(&webhook->stats->allowed_on_error, 1,
+					  memory_order_relaxed);
+		hooks_log(q->hooks, LOG_LEVEL_WARN,
+			  "%s: client %.*s allowed without an answer "
+			  "(on_error = allow)",
+			  hook_table[webhook->hook].name,
+			  (int)q->ev->client_id.len,
+			  (const char *)q->ev->client_id.data);
+		return verdict_ref(&verdict_ok);
+	default:
+		return verdict_deny(error);
+	}
+}
+
+static const struct verdict *refusal(struct question *q, const char *error)
+{
+	hook_failed(q->hooks, asked(q), error);
+	return verdict_deny(error);
 }
 
 /* The verdict of a reply; anything wrong with it is a refusal. */
@@ -100,21 +162,25 @@ static const struct verdict *conclude(struct question *q,
 				  memory_order_relaxed);
 	atomic_fetch_add_explicit(&webhook->stats->bytes_sent, q->sent,
 				  memory_order_relaxed);
-	if (!hook_reply_ok(reply, error))
-		goto refuse;
+	switch (hook_outcome(reply, error)) {
+	case OUTCOME_NONE:
+		return without_answer(q, error);
+	case OUTCOME_REFUSAL:
+		return refusal(q, error);
+	default:
+		break;
+	}
 	err = codec_decode(webhook->hook, &webhook->codec, reply->body,
 			   reply->len, &v, error);
 	if (err == -ENOMEM)
 		snprintf(error, sizeof(error), "no memory for the reply");
 	if (err)
-		goto refuse;
+		return refusal(q, error);
 	if (v->decision == DECISION_DENY)
 		note_denial(q, v);
+	note_without_effect(q, v);
 	keep(q, v, reply);
 	return v;
-refuse:
-	hook_failed(q->hooks, webhook, error);
-	return verdict_deny(error);
 }
 
 /* The kept answer of the endpoint at `index`, or NULL. Only ok is ever kept,
@@ -125,8 +191,7 @@ static const struct verdict *from_cache(struct question *q)
 	struct hooks *hooks = q->hooks;
 	const struct verdict *v;
 
-	if (q->looked_up || !cacheable(q) ||
-	    q->generation != hooks->generation)
+	if (q->looked_up || !cacheable(q) || q->generation != hooks->generation)
 		return NULL;
 	q->looked_up = true;
 	codec_key(q->ev, webhook->endpoint, hooks->secret, q->key);
@@ -153,8 +218,7 @@ static const struct verdict *ask_on(struct question *q)
 			&q->call, &q->sent);
 	if (!err)
 		return NULL;
-	hook_failed(q->hooks, asked(q), strerror(-err));
-	return verdict_deny(strerror(-err));
+	return refusal(q, strerror(-err));
 }
 
 /* What follows from the answer of the endpoint at `index`. */
@@ -197,7 +261,7 @@ static void question_done(const struct pool_reply *reply, void *arg)
 	q->call = NULL;
 	q->answer = conclude(q, reply);
 	if (!q->copy)
-		return;		/* wait_for() goes on with it */
+		return; /* wait_for() goes on with it */
 	v = ask_after(q);
 	if (v)
 		complete(q, v);

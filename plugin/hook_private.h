@@ -26,11 +26,11 @@ struct hooks {
 	/* The settings this thread works with: those of the slot as of its
 	 * last look. */
 	struct settings *settings;
-	unsigned version;		/* of the slot, at that look */
+	unsigned version; /* of the slot, at that look */
 	/* An answer to a question of an earlier generation is not kept: what
 	 * it was based on was cleared or replaced. */
 	uint64_t generation;
-	uint8_t secret[16];		/* of the cache keys */
+	uint8_t secret[16]; /* of the cache keys */
 };
 
 /* Send `ev` to `webhook`. `done(reply, arg)` follows a success, once.
@@ -39,10 +39,16 @@ int hook_send(struct hooks *hooks, const struct webhook *webhook,
 	      const struct event *ev, bool in_lane, pool_done_fn *done,
 	      void *arg, struct pool_call **ret_call, size_t *ret_len);
 
-/* Whether `reply` is a 200; otherwise `reterr` says what it is, in a few
- * words with the URL left out. */
-bool hook_reply_ok(const struct pool_reply *reply,
-		   char reterr[static CODEC_ERROR_LEN]);
+enum hook_outcome {
+	OUTCOME_ANSWER = 0, /* a 200 */
+	OUTCOME_REFUSAL,    /* another status: an answer, though no yes */
+	OUTCOME_NONE,       /* no answer at all: `on_error` decides */
+};
+
+/* What `reply` is (contract.md, decision 1); unless it is an answer `reterr`
+ * says why, in a few words with the URL left out. */
+enum hook_outcome hook_outcome(const struct pool_reply *reply,
+			       char reterr[static CODEC_ERROR_LEN]);
 
 /* Count and log a call that brought no usable answer. */
 void hook_failed(struct hooks *hooks, const struct webhook *webhook,

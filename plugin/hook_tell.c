@@ -14,9 +14,9 @@
 
 struct telling {
 	struct hooks *hooks;
-	struct settings *settings;	/* a reference, for `webhook` */
+	struct settings *settings; /* a reference, for `webhook` */
 	const struct webhook *webhook;
-	size_t sent;			/* bytes of the body */
+	size_t sent; /* bytes of the body */
 };
 
 static void told(const struct pool_reply *reply, void *arg)
@@ -28,7 +28,7 @@ static void told(const struct pool_reply *reply, void *arg)
 	atomic_fetch_add_explicit(&stats->requests, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&stats->bytes_sent, t->sent,
 				  memory_order_relaxed);
-	if (!hook_reply_ok(reply, error) ||
+	if (hook_outcome(reply, error) != OUTCOME_ANSWER ||
 	    codec_check_json(reply->body, reply->len, error) != 0)
 		hook_failed(t->hooks, t->webhook, error);
 	settings_unref(t->settings);

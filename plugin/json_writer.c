@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/utf8.h"
+#include "plugin/topic_utf8.h"
 
-enum { FIRST_SIZE = 512 };
+enum {
+	FIRST_SIZE = 512
+};
 
 void json_reserve(struct json_writer *w, size_t more)
 {
@@ -52,9 +54,10 @@ static void put_char(struct json_writer *w, char c)
 /* Of ASCII. 0: as it is; 'u': \u00XX; otherwise the letter after the
  * backslash. */
 static const uint8_t escape[128] = {
-	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r',
-	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
-	'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\',
+	'u', 'u', 'u', 'u', 'u', 'u',         'u',           'u', 'b',
+	't', 'n', 'u', 'f', 'r', 'u',         'u',           'u', 'u',
+	'u', 'u', 'u', 'u', 'u', 'u',         'u',           'u', 'u',
+	'u', 'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\',
 };
 
 static bool is_plain(uint8_t c)
@@ -71,16 +74,18 @@ static size_t bad_run(const uint8_t *p, size_t left)
 
 	if (p[0] == 0xed && left > 2 && p[1] >= 0xa0)
 		return 3;
-	most = p[0] < 0xc0 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 :
-	       p[0] < 0xf8 ? 4 : 1;
+	most = p[0] < 0xc0   ? 1
+	       : p[0] < 0xe0 ? 2
+	       : p[0] < 0xf0 ? 3
+	       : p[0] < 0xf8 ? 4
+			     : 1;
 	while (n < most && n < left && utf8_is_continuation(p[n]))
 		n++;
 	return n;
 }
 
 /* Write what begins at `p` and is no ASCII. Returns its length. */
-static size_t put_sequence(struct json_writer *w, const uint8_t *p,
-			   size_t left)
+static size_t put_sequence(struct json_writer *w, const uint8_t *p, size_t left)
 {
 	size_t n = utf8_sequence(p, left);
 
@@ -99,8 +104,8 @@ static size_t put_sequence(struct json_writer *w, const uint8_t *p,
 static void put_escape(struct json_writer *w, uint8_t c)
 {
 	static const char hex[] = "0123456789abcdef";
-	char text[6] = { '\\', (char)escape[c], '0', '0', hex[c >> 4],
-			 hex[c & 15] };
+	char text[6] = { '\\', (char)escape[c], '0',
+			 '0',  hex[c >> 4],     hex[c & 15] };
 
 	put(w, text, escape[c] == 'u' ? 6 : 2);
 }

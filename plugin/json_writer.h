@@ -15,12 +15,15 @@
 #include "plugin/event.h"
 
 struct json_writer {
-	char *text;		/* private, all of them */
+	char *text; /* private, all of them */
 	size_t len, size;
 	bool comma, failed;
 };
 
-#define JSON_WRITER_INIT { 0 }
+#define JSON_WRITER_INIT                                                       \
+	{                                                                      \
+		0                                                              \
+	}
 
 /* The longest text; what would be longer counts as lack of memory. */
 #define JSON_WRITER_MAX ((size_t)1 << 30)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "plugin/redact.h"
 #include "plugin/settings_private.h"
 #include "pool/pool.h"
 
@@ -46,6 +47,7 @@ static void webhook_clear(struct webhook *webhook)
 {
 	free(webhook->name);
 	free(webhook->endpoint);
+	free(webhook->shown);
 	stats_unref(webhook->stats);
 }
 
@@ -61,8 +63,10 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 	s->chain[webhook->hook] = chain;
 	copy.name = webhook->name ? strdup(webhook->name) : NULL;
 	copy.endpoint = strdup(webhook->endpoint);
+	copy.shown = redact_url(webhook->endpoint);
 	copy.stats = stats_ref(stats);
-	if ((webhook->name && !copy.name) || !copy.endpoint || !copy.stats) {
+	if ((webhook->name && !copy.name) || !copy.endpoint || !copy.shown ||
+	    !copy.stats) {
 		webhook_clear(&copy);
 		return -ENOMEM;
 	}
@@ -72,21 +76,65 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 	return 0;
 }
 
+int settings_mount(struct settings *s, unsigned port, const char *mountpoint)
+{
+	struct listener_mount *mounts;
+	char *copy = strdup(mountpoint);
+
+	mounts = realloc(s->mounts, (s->mounts_count + 1) * sizeof(*mounts));
+	if (mounts)
+		s->mounts = mounts;
+	if (!mounts || !copy) {
+		free(copy);
+		return -ENOMEM;
+	}
+	mounts[s->mounts_count++] = (struct listener_mount){ port, copy };
+	return 0;
+}
+
+const char *settings_mountpoint(const struct settings *s, unsigned port)
+{
+	for (size_t i = 0; port != 0 && i < s->mounts_count; i++)
+		if (s->mounts[i].port == port)
+			return s->mounts[i].mountpoint;
+	return s->mountpoint ? s->mountpoint : "";
+}
+
+/* What is no webhook's. */
+static int copy_globals(const struct settings *s, struct settings *copy)
+{
+	copy->enabled = s->enabled;
+	copy->pool_max_connections = s->pool_max_connections;
+	copy->pool_timeout_ms = s->pool_timeout_ms;
+	copy->admin_socket_given = s->admin_socket_given;
+	copy->default_policy = s->default_policy;
+	copy->read_checks = s->read_checks;
+	copy->publish_denied = s->publish_denied;
+	copy->admin_socket = strdup(s->admin_socket);
+	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
+	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint))
+		return -ENOMEM;
+	for (size_t i = 0; i < s->mounts_count; i++) {
+		int err = settings_mount(copy, s->mounts[i].port,
+					 s->mounts[i].mountpoint);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* A copy of `s` but for the webhook `without`, which may be NULL. */
 static int copy_without(const struct settings *s, const struct webhook *without,
 			struct settings **ret)
 {
 	struct settings *copy = settings_new();
-	int err = -ENOMEM;
+	int err;
 
 	if (!copy)
 		return -ENOMEM;
-	copy->enabled = s->enabled;
-	copy->pool_max_connections = s->pool_max_connections;
-	copy->pool_timeout_ms = s->pool_timeout_ms;
-	copy->admin_socket_given = s->admin_socket_given;
-	copy->admin_socket = strdup(s->admin_socket);
-	if (!copy->admin_socket)
+	err = copy_globals(s, copy);
+	if (err)
 		goto out;
 	for (int h = 0; h < HOOK_COUNT; h++) {
 		for (size_t i = 0; i < s->chained[h]; i++) {
@@ -99,7 +147,6 @@ static int copy_without(const struct settings *s, const struct webhook *without,
 				goto out;
 		}
 	}
-	err = 0;
 out:
 	if (err)
 		settings_unref(copy);
@@ -191,6 +238,10 @@ void settings_unref(struct settings *s)
 			webhook_clear(&s->chain[h][i]);
 		free(s->chain[h]);
 	}
+	for (size_t i = 0; i < s->mounts_count; i++)
+		free(s->mounts[i].mountpoint);
+	free(s->mounts);
+	free(s->mountpoint);
 	free(s->admin_socket);
 	free(s);
 }

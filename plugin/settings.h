@@ -26,11 +26,21 @@ struct webhook_stats {
 	/* `requests` counts calls whose end is known, as VerneMQ's metric;
 	 * `errors` those without a usable answer, and denials. */
 	_Atomic uint64_t requests, errors, bytes_sent;
+	/* Let through by `on_error = allow`. */
+	_Atomic uint64_t allowed_on_error;
 	/* Broker's thread only: what was already said once, and the limiter
 	 * of its log lines. */
 	uint32_t warned; /* 1u << enum webhook_warning */
 	int64_t logged_ms;
 	uint64_t unlogged;
+};
+
+/* What follows when an endpoint gives no answer at all: the `on_error` of a
+ * webhook on a hook that asks (contract.md, decision 1). */
+enum on_error {
+	ON_ERROR_DENY = 0,
+	ON_ERROR_NEXT,  /* as if it had said next */
+	ON_ERROR_ALLOW, /* as if it had said ok; never for a will */
 };
 
 enum webhook_warning {
@@ -44,9 +54,34 @@ struct webhook {
 	char *name;          /* in the configuration; NULL: registered at
 			      * run time */
 	char *endpoint;      /* the URL, verbatim */
+	char *shown;         /* the same without its user and password */
 	uint32_t timeout_ms; /* `response_timeout` */
+	unsigned on_error;   /* enum on_error */
+	bool blocking;       /* wait where one could go on */
 	struct codec_opts codec;
 	struct webhook_stats *stats;
+};
+
+enum default_policy {
+	DEFAULT_DENY = 0, /* contract.md, decision 27 */
+	DEFAULT_IGNORE,
+};
+
+enum read_checks { /* contract.md, decision 29 */
+	READ_CHECKS_AUTO = 0,
+	READ_CHECKS_ALLOW,
+	READ_CHECKS_DEFER,
+};
+
+enum publish_denied { /* contract.md, decision 13 */
+	PUBLISH_DENIED_DROP = 0,
+	PUBLISH_DENIED_DISCONNECT,
+};
+
+/* `listener.<port>.mountpoint` */
+struct listener_mount {
+	unsigned port;
+	char *mountpoint;
 };
 
 struct settings {
@@ -62,6 +97,10 @@ struct settings {
 	uint32_t pool_timeout_ms;
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
+	unsigned default_policy, read_checks, publish_denied;
+	char *mountpoint; /* of every listener not among `mounts`; or NULL */
+	struct listener_mount *mounts;
+	size_t mounts_count;
 };
 
 /* One `plugin_opt_...` line of mosquitto.conf. Borrowed. */
@@ -79,6 +118,10 @@ struct settings_opt {
  */
 int settings_load(const struct settings_opt *opts, size_t n,
 		  struct settings **ret, struct conf_error *reterr);
+
+/* The prefix that the listener on `port` (0: not known) adds to topics; ""
+ * when it has none. */
+const char *settings_mountpoint(const struct settings *s, unsigned port);
 
 /* A copy of `s` with one webhook more, at the end of its chain; `hook` is
  * copied, its name and stats are ignored. Returns 0; -EEXIST (the hook has

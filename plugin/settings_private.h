@@ -16,4 +16,7 @@ struct settings *settings_new(void);
 int settings_append(struct settings *s, const struct webhook *webhook,
 		    struct webhook_stats *stats);
 
+/* Say what the listener on `port` mounts. Returns 0 or -ENOMEM. */
+int settings_mount(struct settings *s, unsigned port, const char *mountpoint);
+
 #endif /* PLUGIN_SETTINGS_PRIVATE_H */

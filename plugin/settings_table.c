@@ -25,8 +25,16 @@ struct draft {
 	char *place;   /* where the first of its keys stands */
 	unsigned hook; /* HOOK_COUNT: not yet */
 	char *endpoint;
-	bool base64encode, no_payload;
+	bool base64encode, no_payload, blocking;
 	uint32_t response_timeout;
+	unsigned on_error;
+};
+
+/* A listener of which the mountpoint was read. */
+struct mount_draft {
+	struct mount_draft *next;
+	unsigned port;
+	char *mountpoint;
 };
 
 /* What the sections fill. */
@@ -34,6 +42,7 @@ struct drafts {
 	struct settings *settings;
 	struct draft *first;
 	size_t count;
+	struct mount_draft *mounts;
 };
 
 /* ---- checks ---- */
@@ -51,6 +60,18 @@ static int check_socket(const char *value, char reterr[static CONF_REASON_LEN])
 	return -EINVAL;
 }
 
+/* Mosquitto puts `mount_point` before a topic as it stands. */
+static int check_mountpoint(const char *value,
+			    char reterr[static CONF_REASON_LEN])
+{
+	if (*value != '$' && topic_name_valid(bytes_of(value)))
+		return 0;
+	snprintf(reterr, CONF_REASON_LEN,
+		 "no mountpoint; allowed: what the listener's mount_point is, "
+		 "without wildcards and not beginning with $");
+	return -EINVAL;
+}
+
 /* To take a TLS setting and not act on it would be worse than to refuse. */
 static int check_later(const char *value, char reterr[static CONF_REASON_LEN])
 {
@@ -61,6 +82,12 @@ static int check_later(const char *value, char reterr[static CONF_REASON_LEN])
 }
 
 /* ---- the table ---- */
+
+/* In the order of the enums in settings.h. */
+static const char *const default_policies[] = { "deny", "ignore", NULL };
+static const char *const read_checks[] = { "auto", "allow", "defer", NULL };
+static const char *const publish_denied[] = { "drop", "disconnect", NULL };
+static const char *const on_errors[] = { "deny", "next", "allow", NULL };
 
 static const struct conf_directive plugins_keys[] = {
 	{
@@ -98,6 +125,30 @@ static const struct conf_directive global_keys[] = {
 		.type = CONF_STR,
 		.offset = offsetof(struct settings, admin_socket),
 		.check = check_socket,
+	},
+	{
+		.name = "default_policy",
+		.type = CONF_CHOICE,
+		.offset = offsetof(struct settings, default_policy),
+		.choices = default_policies,
+	},
+	{
+		.name = "read_checks",
+		.type = CONF_CHOICE,
+		.offset = offsetof(struct settings, read_checks),
+		.choices = read_checks,
+	},
+	{
+		.name = "publish_denied",
+		.type = CONF_CHOICE,
+		.offset = offsetof(struct settings, publish_denied),
+		.choices = publish_denied,
+	},
+	{
+		.name = "mountpoint",
+		.type = CONF_STR,
+		.offset = offsetof(struct settings, mountpoint),
+		.check = check_mountpoint,
 	},
 	{ .name = "clique_lead_line", .type = CONF_NONE },
 	{ .name = "cafile", .type = CONF_NONE, .check = check_later },
@@ -142,6 +193,27 @@ static const struct conf_directive webhook_keys[] = {
 		.max = SETTINGS_TIMEOUT_MAX_MS,
 		.unit = "ms",
 	},
+	{
+		.name = "on_error",
+		.type = CONF_CHOICE,
+		.offset = offsetof(struct draft, on_error),
+		.choices = on_errors,
+	},
+	{
+		.name = "blocking",
+		.type = CONF_BOOL,
+		.offset = offsetof(struct draft, blocking),
+	},
+	{ 0 },
+};
+
+static const struct conf_directive listener_keys[] = {
+	{
+		.name = "mountpoint",
+		.type = CONF_STR,
+		.offset = offsetof(struct mount_draft, mountpoint),
+		.check = check_mountpoint,
+	},
 	{ 0 },
 };
 
@@ -149,12 +221,15 @@ static int open_settings(void *root, const char *segment, const char *place,
 			 void **ret, char reterr[static CONF_REASON_LEN]);
 static int open_draft(void *root, const char *segment, const char *place,
 		      void **ret, char reterr[static CONF_REASON_LEN]);
+static int open_listener(void *root, const char *segment, const char *place,
+			 void **ret, char reterr[static CONF_REASON_LEN]);
 
 static const struct conf_section sections[] = {
 	{ "plugins", plugins_keys, open_settings },
 	{ "plugins.vmq_webhooks", plugin_keys, open_settings },
 	{ "vmq_webhooks", global_keys, open_settings },
 	{ "vmq_webhooks.*", webhook_keys, open_draft },
+	{ "vmq_webhooks.listener.*", listener_keys, open_listener },
 	{ 0 },
 };
 
@@ -193,6 +268,13 @@ static void drafts_clear(struct drafts *drafts)
 
 		drafts->first = d->next;
 		draft_free(d);
+	}
+	while (drafts->mounts) {
+		struct mount_draft *m = drafts->mounts;
+
+		drafts->mounts = m->next;
+		conf_release(listener_keys, m);
+		free(m);
 	}
 }
 
@@ -258,6 +340,30 @@ static int open_draft(void *root, const char *segment, const char *place,
 	return 0;
 }
 
+static int open_listener(void *root, const char *segment, const char *place,
+			 void **ret, char reterr[static CONF_REASON_LEN])
+{
+	struct drafts *drafts = root;
+	struct mount_draft *m;
+	char *end;
+	unsigned long port = strtoul(segment, &end, 10);
+
+	(void)place;
+	if (*segment < '1' || *segment > '9' || *end || port > 65535) {
+		snprintf(reterr, CONF_REASON_LEN,
+			 "no listener; allowed: its port, 1 to 65535");
+		return -EINVAL;
+	}
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->port = (unsigned)port;
+	m->next = drafts->mounts;
+	drafts->mounts = m;
+	*ret = m;
+	return 0;
+}
+
 /* ---- from drafts to settings ---- */
 
 static int fail(struct conf_error *reterr, const struct draft *d,
@@ -269,6 +375,14 @@ static int fail(struct conf_error *reterr, const struct draft *d,
 	return -EINVAL;
 }
 
+/* Hooks that need not hold the broker, but can. */
+static bool may_block(enum hook_id hook)
+{
+	return hook_table[hook].kind == HOOK_OFFERS ||
+	       hook == HOOK_AUTH_ON_REGISTER ||
+	       hook == HOOK_AUTH_ON_REGISTER_M5;
+}
+
 static int add_webhook(struct settings *s, const struct draft *d,
 		       struct conf_error *reterr)
 {
@@ -277,6 +391,8 @@ static int add_webhook(struct settings *s, const struct draft *d,
 		.name = d->name,
 		.endpoint = d->endpoint,
 		.timeout_ms = d->response_timeout,
+		.on_error = d->on_error,
+		.blocking = d->blocking,
 		.codec = { d->base64encode, d->no_payload },
 	};
 	const struct webhook *other;
@@ -286,6 +402,17 @@ static int add_webhook(struct settings *s, const struct draft *d,
 		return fail(reterr, d, "it has no ", "endpoint");
 	if (d->hook == HOOK_COUNT)
 		return fail(reterr, d, "it has no ", "hook");
+	if (d->on_error != ON_ERROR_DENY &&
+	    hook_table[d->hook].kind != HOOK_ASKS)
+		return fail(reterr, d,
+			    "on_error is for the hooks that decide: "
+			    "auth_on_... and on_auth_m5, not ",
+			    hook_table[d->hook].name);
+	if (d->blocking && !may_block(d->hook))
+		return fail(reterr, d,
+			    "blocking is for auth_on_register, "
+			    "on_deliver and on_unsubscribe, not ",
+			    hook_table[d->hook].name);
 	other = settings_find(s, d->hook, d->endpoint);
 	if (other)
 		return fail(reterr, d,
@@ -300,6 +427,7 @@ static int add_webhook(struct settings *s, const struct draft *d,
 static int finish(struct drafts *drafts, struct conf_error *reterr)
 {
 	struct settings *s = drafts->settings;
+	const struct mount_draft *m;
 	const struct draft *d;
 	int err = 0;
 
@@ -312,6 +440,8 @@ static int finish(struct drafts *drafts, struct conf_error *reterr)
 	}
 	for (d = drafts->first; !err && d; d = d->next)
 		err = add_webhook(s, d, reterr);
+	for (m = drafts->mounts; !err && m; m = m->next)
+		err = settings_mount(s, m->port, m->mountpoint);
 	return err;
 }
 

@@ -1,9 +1,11 @@
 #include "plugin/topic.h"
 
 #include <string.h>
-#include "plugin/utf8.h"
+#include "plugin/topic_utf8.h"
 
-enum { STRING_MAX = 65535 };
+enum {
+	STRING_MAX = 65535
+};
 
 bool topic_utf8_valid(struct bytes text)
 {

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/pack.h"
+#include "plugin/event_pack.h"
 
-enum { REASON_MAX = 255 };
+enum {
+	REASON_MAX = 255
+};
 
 const struct verdict verdict_next = {
 	.decision = DECISION_NEXT,
@@ -28,9 +30,9 @@ static bool is_kept(const struct modifier_value *value, uint32_t without)
 	return !(without & 1u << value->id);
 }
 
-static const struct modifier_value *
-pack_values(struct pack *p, const struct verdict *from, uint32_t without,
-	    size_t *ret_n)
+static const struct modifier_value *pack_values(struct pack *p,
+						const struct verdict *from,
+						uint32_t without, size_t *ret_n)
 {
 	struct modifier_value *to;
 	size_t n = 0;

@@ -13,12 +13,12 @@
 #include "plugin/event.h"
 
 enum decision {
-	DECISION_NEXT = 0,	/* no opinion: ask the next endpoint, plugin */
+	DECISION_NEXT = 0, /* no opinion: ask the next endpoint, plugin */
 	DECISION_OK,
 	DECISION_DENY,
 };
 
-/* In the order of the table in codec_decode.c. */
+/* What a reply may change; codec_modifiers.c has their names and limits. */
 enum modifier {
 	MODIFIER_TOPIC = 0,
 	MODIFIER_PAYLOAD,
@@ -60,19 +60,25 @@ struct modifier_value {
 };
 
 struct verdict {
-	unsigned refs;			/* private; 0: static, never freed */
+	unsigned refs; /* private; 0: static, never freed */
 	enum decision decision;
-	uint32_t given;			/* 1u << enum modifier: those given */
-	struct bytes reason;		/* of a denial: for the log */
-	const struct modifier_value *values;	/* all but the two below */
+	uint32_t given;      /* 1u << enum modifier: those given */
+	struct bytes reason; /* of a denial: for the log */
+	const struct modifier_value *values; /* all but the two below */
 	size_t values_count;
-	const struct topic *topics;		/* of MODIFIER_TOPICS */
+	/* Of MODIFIER_TOPICS, instead of what was asked: for subscriptions
+	 * with a qos, of which what is not 0 to 2 refuses the entry; none at
+	 * all refuse everything. */
+	const struct topic *topics;
 	size_t topics_count;
-	const struct property *properties;	/* of MODIFIER_PROPERTIES */
+	/* Of MODIFIER_PROPERTIES, instead of all that the message had; none
+	 * take all away. */
+	const struct property *properties;
 	size_t properties_count;
-	size_t size;			/* bytes of the block it lies in */
+	size_t size; /* bytes of the block it lies in */
 };
 
+/* Without modifiers. References of these are not counted. */
 extern const struct verdict verdict_next, verdict_ok;
 
 /* A copy of `from` and all that it points to, in one block, with one
@@ -85,8 +91,9 @@ int verdict_create(const struct verdict *from, uint32_t without,
  * is a static one. */
 const struct verdict *verdict_deny(const char *reason);
 
+/* Returns `v`, with one reference more. */
 const struct verdict *verdict_ref(const struct verdict *v);
-void verdict_unref(const struct verdict *v);	/* NULL is fine */
+void verdict_unref(const struct verdict *v); /* NULL is fine */
 
 /* The value of a modifier, or NULL when the reply did not give it. */
 const struct modifier_value *verdict_get(const struct verdict *v,

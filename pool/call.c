@@ -103,6 +103,6 @@ void call_fail(struct pool_call *call, int error, const char *text)
 	call->reply_size = 0;
 	memset(&call->reply, 0, sizeof(call->reply));
 	call->reply.error = error;
-	call->reply.error_text = call->reply_text ? call->reply_text :
-						    "failed, and out of memory";
+	call->reply.error_text = call->reply_text ? call->reply_text
+						  : "failed, and out of memory";
 }

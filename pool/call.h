@@ -18,8 +18,8 @@ struct transfer;
 
 enum call_place {
 	CALL_ELSEWHERE = 0,
-	CALL_IN_LANE,	/* waits for the call ahead in its lane */
-	CALL_READY,	/* waits for a connection */
+	CALL_IN_LANE, /* waits for the call ahead in its lane */
+	CALL_READY,   /* waits for a connection */
 	CALL_SENT,
 };
 

@@ -26,8 +26,9 @@ struct lane {
 };
 
 struct endpoint {
-	struct pool_endpoint_opts opts; /* `url` as given, ours */
+	char *name;                     /* immutable: the url as given */
 	char *url;                      /* as curl gets it */
+	struct pool_endpoint_opts opts; /* but for the url */
 	struct loop *loop;
 	endpoint_ended_fn *ended;
 	void *arg;
@@ -96,7 +97,7 @@ void endpoint_count_refused(struct endpoint *ep)
 	count(&ep->stats.refused);
 }
 
-#define READ(member) \
+#define READ(member)                                                           \
 	atomic_load_explicit(&ep->stats.member, memory_order_relaxed)
 
 void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret)
@@ -220,6 +221,8 @@ static void end_with_error(struct endpoint *ep, struct pool_call *call,
 
 static void on_done(CURL *easy, CURLcode result, void *arg);
 static void on_stuck(CURL *easy, int error, void *arg);
+static void on_broken(int error, void *arg);
+static void on_closing(void *arg);
 static void on_spent(void *arg);
 static void on_call_timer(struct loop *loop, void *arg);
 
@@ -228,6 +231,8 @@ static int need_multi(struct endpoint *ep)
 	const struct multi_events events = {
 		.done = on_done,
 		.stuck = on_stuck,
+		.broken = on_broken,
+		.closing = on_closing,
 		.spent = on_spent,
 		.arg = ep,
 	};
@@ -267,6 +272,14 @@ static int send_call(struct endpoint *ep, struct pool_call *call)
 	return 0;
 }
 
+static void end_with_curl_error(struct endpoint *ep, struct pool_call *call,
+				int error)
+{
+	end_with_error(ep, call, error,
+		       error == -ENOMEM ? "out of memory"
+					: "libcurl cannot send the request");
+}
+
 static void start(struct endpoint *ep, struct pool_call *call)
 {
 	int r;
@@ -277,9 +290,7 @@ static void start(struct endpoint *ep, struct pool_call *call)
 	call->place = CALL_SENT;
 	r = send_call(ep, call);
 	if (r) {
-		end_with_error(ep, call, r,
-			       r == -ENOMEM ? "out of memory" :
-					      "libcurl refuses the request");
+		end_with_curl_error(ep, call, r);
 		return;
 	}
 	count(&ep->stats.sent);
@@ -306,7 +317,8 @@ void endpoint_submit(struct endpoint *ep, struct pool_call *call)
 	call->timer.arg = call;
 	call->owner = ep;
 	if (must_wait(ep, lane) && ep->n_waiting >= ep->opts.max_queue) {
-		end_with_error(ep, call, -EBUSY, "the endpoint's queue is full");
+		end_with_error(ep, call, -EBUSY,
+			       "the endpoint's queue is full");
 		return;
 	}
 	if (lane) {
@@ -341,11 +353,13 @@ static void on_done(CURL *easy, CURLcode result, void *arg)
 	struct endpoint *ep = arg;
 	struct transfer *t = transfer_of(easy);
 	struct pool_call *call = transfer_call(t);
+	int r;
 
 	if (transfer_is_stale(t, result)) {
-		if (!send_again(ep, t))
+		r = send_again(ep, t);
+		if (!r)
 			return;
-		end_with_error(ep, call, -ENOMEM, "out of memory");
+		end_with_curl_error(ep, call, r);
 	} else {
 		transfer_finish(t, result);
 		multi_remove(ep->multi, easy);
@@ -371,8 +385,8 @@ static void fail_timed_out(struct pool_call *call)
 	char text[96];
 
 	snprintf(text, sizeof(text), "timed out: no %s within %lu ms",
-		 call->place == CALL_READY ? "connection was free" :
-					     "complete reply",
+		 call->place == CALL_READY ? "connection was free"
+					   : "complete reply",
 		 (unsigned long)call->timeout_ms);
 	call_fail(call, -ETIMEDOUT, text);
 }
@@ -405,6 +419,24 @@ static void drop_multi(struct endpoint *ep)
 	update_gauges(ep);
 }
 
+static void on_broken(int error, void *arg)
+{
+	struct endpoint *ep = arg;
+	struct pool_call *call;
+
+	while ((call = ep->sent)) {
+		multi_remove(ep->multi, transfer_easy(call->transfer));
+		end_with_curl_error(ep, call, error);
+	}
+	drop_multi(ep);
+	start_ready(ep);
+}
+
+static void on_closing(void *arg)
+{
+	update_gauges(arg);
+}
+
 static void on_spent(void *arg)
 {
 	drop_multi(arg);
@@ -428,11 +460,12 @@ int endpoint_create(struct endpoint **ret, struct loop *loop,
 	if (!ep)
 		return -ENOMEM;
 	ep->opts = *opts;
-	ep->opts.url = strdup(opts->url);
+	ep->opts.url = NULL;
+	ep->name = strdup(opts->url);
 	ep->loop = loop;
 	ep->ended = ended;
 	ep->arg = arg;
-	r = ep->opts.url ? url_normalise(opts->url, &ep->url, why) : -ENOMEM;
+	r = ep->name ? url_normalise(opts->url, &ep->url, why) : -ENOMEM;
 	if (r) {
 		endpoint_destroy(ep);
 		return r;
@@ -466,22 +499,19 @@ void endpoint_destroy(struct endpoint *ep)
 		return;
 	cancel_calls(ep);
 	drop_multi(ep);
-	free((char *)ep->opts.url);
+	free(ep->name);
 	free(ep->url);
 	free(ep);
 }
 
 const char *endpoint_name(const struct endpoint *ep)
 {
-	return ep->opts.url;
+	return ep->name;
 }
 
 void endpoint_adopt_limits(struct endpoint *ep, const struct endpoint *other)
 {
-	const char *name = ep->opts.url;
-
 	ep->opts = other->opts;
-	ep->opts.url = name;
 	if (ep->multi)
 		multi_limit(ep->multi, ep->opts.max_connections,
 			    ep->opts.idle_ms);

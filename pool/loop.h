@@ -17,8 +17,8 @@ typedef void loop_timer_fn(struct loop *loop, void *arg);
 /* A timer is the caller's memory. Zero it before first use, and leave it in
  * place while it is set. */
 struct loop_timer {
-	struct loop_timer *child, *next, *prev;	/* private */
-	int64_t due_ms;				/* private; 0 when not set */
+	struct loop_timer *child, *next, *prev; /* private */
+	int64_t due_ms;                         /* private; 0 when not set */
 	loop_timer_fn *fn;
 	void *arg;
 };
@@ -37,11 +37,11 @@ void loop_destroy(struct loop *loop);
  * watch of the same number are dropped.
  * Returns 0, -ENOMEM or -errno of epoll_ctl(); on failure nothing changed.
  */
-#define LOOP_READ	(1u << 0)
-#define LOOP_WRITE	(1u << 1)
-#define LOOP_ERROR	(1u << 2)	/* reported, never asked for */
-int loop_watch(struct loop *loop, int fd, unsigned events,
-	       loop_fd_fn *fn, void *arg);
+#define LOOP_READ  (1u << 0)
+#define LOOP_WRITE (1u << 1)
+#define LOOP_ERROR (1u << 2) /* reported, never asked for */
+int loop_watch(struct loop *loop, int fd, unsigned events, loop_fd_fn *fn,
+	       void *arg);
 
 /* Set or move a timer, which then fires once; cancel an unset one freely.
  * Neither can fail. One set from a timer's function fires in a later pass. */

@@ -15,8 +15,8 @@ struct mailbox;
 /* Embed in what you send, as its first member or found by offset. Zero it
  * before first use. */
 struct mail {
-	struct mail *next, *prev;	/* private */
-	struct mailbox *box;		/* private: where it lies */
+	struct mail *next, *prev; /* private */
+	struct mailbox *box;      /* private: where it lies */
 	/* Runs on the receiver, unlocked, and takes ownership of `self`. */
 	void (*receive)(struct mail *self);
 };

@@ -14,16 +14,16 @@
 
 enum conn_state {
 	CONN_BUSY = 0,
-	CONN_RESTING,	/* in the list */
-	CONN_DEAD,	/* shut down, and libcurl will find out */
+	CONN_RESTING, /* in the list */
+	CONN_DEAD,    /* shut down, and libcurl will find out */
 };
 
 /* A connection that has served a transfer. */
 struct conn {
 	int fd;
-	int port;	/* local */
+	int port; /* local */
 	enum conn_state state;
-	int64_t since_ms;	/* resting */
+	int64_t since_ms; /* resting */
 	struct conn *prev, *next;
 	UT_hash_handle by_fd, by_port;
 };
@@ -32,13 +32,13 @@ struct multi {
 	CURLM *curl;
 	struct loop *loop;
 	struct multi_events events;
-	struct loop_timer timer;	/* libcurl's */
-	struct loop_timer rest_timer;	/* no later than the oldest's end */
+	struct loop_timer timer;      /* libcurl's */
+	struct loop_timer rest_timer; /* no later than the oldest's end */
 	uint32_t idle_ms;
 	uint32_t transfers;
 	uint32_t resting, dead;
 	struct conn *conns_by_fd, *conns_by_port;
-	struct conn *rest;	/* longest first */
+	struct conn *rest; /* longest first */
 };
 
 /*
@@ -57,6 +57,7 @@ static void shut_down(struct multi *m, struct conn *c)
 	end_rest(m, c);
 	c->state = CONN_DEAD;
 	m->dead++;
+	m->events.closing(m->events.arg);
 	shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -87,7 +88,7 @@ static int local_port(int fd)
 		struct sockaddr any;
 		struct sockaddr_in in;
 		struct sockaddr_in6 in6;
-	} a;
+	} a = { .any.sa_family = AF_UNSPEC };
 	socklen_t len = sizeof(a);
 
 	if (getsockname(fd, &a.any, &len))
@@ -216,32 +217,39 @@ static void take_messages(struct multi *m)
 	}
 }
 
-static void on_socket(struct loop *loop, int fd, unsigned events, void *arg)
+static int from_multi_code(CURLMcode code)
 {
-	struct multi *m = arg;
+	if (code == CURLM_OK)
+		return 0;
+	return code == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EIO;
+}
+
+/* It may be gone afterwards. */
+static void act(struct multi *m, int fd, int events)
+{
+	CURLMcode code;
 	int running;
 
+	code = curl_multi_socket_action(m->curl, fd, events, &running);
+	if (code)
+		m->events.broken(from_multi_code(code), m->events.arg);
+	else
+		take_messages(m);
+}
+
+static void on_socket(struct loop *loop, int fd, unsigned events, void *arg)
+{
 	(void)loop;
-	curl_multi_socket_action(m->curl, fd,
-				 (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
-					 (events & LOOP_WRITE ?
-						  CURL_CSELECT_OUT :
-						  0) |
-					 (events & LOOP_ERROR ?
-						  CURL_CSELECT_ERR :
-						  0),
-				 &running);
-	take_messages(m);
+	act(arg, fd,
+	    (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
+		    (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0) |
+		    (events & LOOP_ERROR ? CURL_CSELECT_ERR : 0));
 }
 
 static void on_timer(struct loop *loop, void *arg)
 {
-	struct multi *m = arg;
-	int running;
-
 	(void)loop;
-	curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
-	take_messages(m);
+	act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* -1 would end every transfer of the multi; so only this one is reported. */
@@ -345,8 +353,14 @@ void multi_destroy(struct multi *m)
 	curl_multi_cleanup(m->curl);
 	loop_timer_cancel(m->loop, &m->timer);
 	loop_timer_cancel(m->loop, &m->rest_timer);
-	HASH_ITER(by_fd, m->conns_by_fd, c, next)
-		forget_conn(m, c);
+	/* none, unless libcurl was short of memory to close them */
+	c = m->conns_by_fd;
+	HASH_CLEAR(by_port, m->conns_by_port);
+	HASH_CLEAR(by_fd, m->conns_by_fd);
+	for (; c; c = next) {
+		next = c->by_fd.next;
+		free(c);
+	}
 	free(m);
 }
 
@@ -364,13 +378,6 @@ void multi_limit(struct multi *m, uint32_t max_connections, uint32_t idle_ms)
 	if (m->rest)
 		loop_timer_set(m->loop, &m->rest_timer,
 			       m->rest->since_ms + m->idle_ms);
-}
-
-static int from_multi_code(CURLMcode code)
-{
-	if (code == CURLM_OK)
-		return 0;
-	return code == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EIO;
 }
 
 int multi_add(struct multi *m, CURL *easy)

@@ -27,6 +27,12 @@ struct multi_events {
 	/* A transfer cannot go on. Called from inside libcurl: no multi_*()
 	 * from here. */
 	void (*stuck)(CURL *easy, int error, void *arg);
+	/* libcurl gave up midway, for want of memory. It can no longer be
+	 * trusted with anything: remove all transfers and multi_destroy(),
+	 * from here. */
+	void (*broken)(int error, void *arg);
+	/* A connection rests no longer, and not for a transfer's sake. */
+	void (*closing)(void *arg);
 	/* Nothing but dead connections: multi_destroy() is welcome here. */
 	void (*spent)(void *arg);
 	void *arg;

@@ -83,7 +83,7 @@ static struct endpoint **table_find(struct table *table, const char *name)
 {
 	if (!table || !table->n)
 		return NULL;
-	return bsearch(name, table->at, table->n, sizeof(table->at[0]),
+	return bsearch(name, table->at, table->n, sizeof(struct endpoint *),
 		       compare_name);
 }
 
@@ -118,7 +118,7 @@ static int table_create(struct table **ret, struct pool *pool,
 	size_t i;
 	int r = 0;
 
-	table = calloc(1, sizeof(*table) + n * sizeof(table->at[0]));
+	table = calloc(1, sizeof(*table) + n * sizeof(struct endpoint *));
 	if (!table)
 		return -ENOMEM;
 	for (i = 0; i < n && !r; i++) {
@@ -128,7 +128,8 @@ static int table_create(struct table **ret, struct pool *pool,
 			table->n++;
 	}
 	if (!r && n > 1) {
-		qsort(table->at, n, sizeof(table->at[0]), compare_endpoints);
+		qsort(table->at, n, sizeof(struct endpoint *),
+		      compare_endpoints);
 		if (has_duplicates(table))
 			r = -EINVAL;
 	}
@@ -393,8 +394,7 @@ static void abandon(struct pool_call *call)
 	const struct pool_reply reply = {
 		.error = -ETIMEDOUT,
 		.error_text = "nobody waits any longer",
-		.elapsed_ms =
-			(uint32_t)(loop_clock_ms() - call->submitted_ms),
+		.elapsed_ms = (uint32_t)(loop_clock_ms() - call->submitted_ms),
 	};
 	pool_done_fn *done = call->done;
 
@@ -498,9 +498,9 @@ static void *dispatch(void *arg)
 
 static void receive_stop(struct mail *mail)
 {
-	struct pool *pool = (struct pool *)(void *)((char *)mail -
-						    offsetof(struct pool,
-							     stop_mail));
+	struct pool *pool =
+		(struct pool *)(void *)((char *)mail -
+					offsetof(struct pool, stop_mail));
 
 	pool->stopping = true;
 }

@@ -22,20 +22,20 @@ struct loop;
 struct mailbox;
 
 struct pool_endpoint_opts {
-	const char *url;	/* unique in the pool: an endpoint's name */
-	uint32_t max_connections;	/* at least 1 */
-	uint32_t idle_ms;	/* close a connection unused this long */
-	uint32_t max_queue;	/* waiting calls, those of lanes too; the
-				 * next one is refused */
-	uint64_t max_reply;	/* bytes; a longer reply is an error */
+	const char *url;          /* unique in the pool: an endpoint's name */
+	uint32_t max_connections; /* at least 1 */
+	uint32_t idle_ms;         /* close a connection unused this long */
+	/* Waiting calls, those in lanes too; the next one is refused. */
+	uint32_t max_queue;
+	uint64_t max_reply; /* bytes; a longer reply is an error */
 };
 
 struct pool_request {
-	const char *endpoint;	/* its url */
-	const char *hook;	/* value of the header `vernemq-hook` */
-	char *body;	/* malloc'd; the pool's after success, wiped when freed */
+	const char *endpoint; /* its url */
+	const char *hook;     /* value of the header `vernemq-hook` */
+	char *body; /* malloc'd; the pool's after success, wiped when freed */
 	size_t len;
-	uint32_t timeout_ms;	/* queue, connect and transfer together */
+	uint32_t timeout_ms; /* queue, connect and transfer together */
 	/* Calls of one lane to one endpoint go one at a time, in the order
 	 * submitted; NULL: no lane. Copied. A call in a lane does not spend
 	 * its timeout while it waits. */
@@ -51,16 +51,16 @@ struct pool_reply {
 	 * -ECANCELED (the pool goes away), -ENOMEM, -EIO (anything else).
 	 * With an error all that follows error_text is empty. */
 	int error;
-	const char *error_text;	/* for people; "" without an error */
-	long status;		/* of the final response */
-	const void *body;	/* owned by the call; not terminated */
+	const char *error_text; /* for people; "" without an error */
+	long status;            /* of the final response */
+	const void *body;       /* owned by the call; not terminated */
 	size_t len;
 	/* Its headers, trailers not: all Cache-Control ones joined by ", ",
 	 * or NULL ("no-store" for more than 32 of them); and the first Age,
 	 * where it is a number, or 0. */
 	const char *cache_control;
 	uint64_t age_s;
-	uint32_t elapsed_ms;	/* since pool_submit() */
+	uint32_t elapsed_ms; /* since pool_submit() */
 };
 
 /* Owner's thread, from pool_collect() or pool_wait(), never from
@@ -112,9 +112,10 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
  * and proxies of the environment (contract.md, section 2). Exactly one
  * `done` follows every success, also on failure to send, timeout and
  * shutdown. It is sent once, but for a kept-alive connection that ends
- * before a byte of the reply: then again, on a new one. Returns 0 and then owns req->body; or -ENOMEM, -ESHUTDOWN, and
- * then `done` never comes and the body is the caller's. `ret` may be NULL;
- * the call is valid until its `done` returned.
+ * before a byte of the reply: then again, on a new one.
+ * Returns 0 and then owns req->body; or -ENOMEM, -ESHUTDOWN, and then `done`
+ * never comes and the body is the caller's. `ret` may be NULL; the call is
+ * valid until its `done` returned.
  */
 int pool_submit(struct pool *pool, const struct pool_request *req,
 		pool_done_fn *done, void *arg, struct pool_call **ret);
@@ -136,13 +137,13 @@ int64_t pool_now_ms(void);
 
 /* Relaxed atomics, written by the dispatcher, read by any thread. */
 struct pool_endpoint_stats {
-	uint64_t sent;		/* left the queue */
+	uint64_t sent; /* left the queue */
 	/* How calls ended: with a reply of any status; at their time limit;
 	 * for a full queue; otherwise. */
 	uint64_t ok, timed_out, refused, failed;
-	uint64_t reused_connection;	/* of `ok` */
+	uint64_t reused_connection; /* of `ok` */
 	uint32_t queued, in_flight;
-	uint32_t connections;	/* open or being opened */
+	uint32_t connections; /* open or being opened */
 };
 
 /* Any thread. Each number is exact, the set of them is not a snapshot.

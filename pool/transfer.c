@@ -30,13 +30,28 @@ struct transfer {
 	char *hook; /* that `headers` name */
 	struct pool_call *call;
 	uint64_t max_reply;
-	int error; /* why a callback of ours stopped libcurl, or 0 */
+	bool has_headers; /* all of the final response's */
+	int error;        /* why a callback of ours stopped libcurl, or 0 */
 	char text[CURL_ERROR_SIZE];
 };
 
 /*
  * Callbacks
  */
+
+/* libcurl takes a connection's end for that of the headers, too. */
+static size_t take_header(char *line, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+	long status = 0;
+
+	if (*line == '\r' || *line == '\n') {
+		curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+		if (status >= 200)
+			t->has_headers = true;
+	}
+	return size * n;
+}
 
 static size_t take_body(char *data, size_t size, size_t n, void *arg)
 {
@@ -99,10 +114,10 @@ static int from_code(CURLcode code)
 	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EIO;
 }
 
-#define SET(option, value)                                               \
-	do {                                                             \
-		if (!code)                                               \
-			code = curl_easy_setopt(t->easy, option, value); \
+#define SET(option, value)                                                     \
+	do {                                                                   \
+		if (!code)                                                     \
+			code = curl_easy_setopt(t->easy, option, value);       \
 	} while (0)
 
 /* A POST that goes where the URL says and nowhere else. */
@@ -136,6 +151,8 @@ static int set_behaviour(struct transfer *t)
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_PRIVATE, t);
 	SET(CURLOPT_ERRORBUFFER, t->text);
+	SET(CURLOPT_HEADERFUNCTION, take_header);
+	SET(CURLOPT_HEADERDATA, t);
 	SET(CURLOPT_WRITEFUNCTION, take_body);
 	SET(CURLOPT_WRITEDATA, t);
 	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -246,8 +263,8 @@ static int set_hook(struct transfer *t, const char *hook)
 	copy = strdup(hook);
 	r = copy ? make_headers(&headers, hook) : -ENOMEM;
 	if (!r)
-		r = from_code(curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER,
-					       headers));
+		r = from_code(
+			curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, headers));
 	if (r) {
 		curl_slist_free_all(headers);
 		free(copy);
@@ -276,9 +293,9 @@ int transfer_begin(struct transfer *t, struct pool_call *call,
 		   const struct pool_endpoint_opts *opts)
 {
 	CURLcode code = CURLE_OK;
-	long limit = call->timeout_ms < INT_MAX - BACKSTOP_MS ?
-			     (long)call->timeout_ms + BACKSTOP_MS :
-			     INT_MAX;
+	long limit = call->timeout_ms < INT_MAX - BACKSTOP_MS
+			     ? (long)call->timeout_ms + BACKSTOP_MS
+			     : INT_MAX;
 	int r;
 
 	r = set_hook(t, call->hook);
@@ -292,6 +309,7 @@ int transfer_begin(struct transfer *t, struct pool_call *call,
 	SET(CURLOPT_MAXFILESIZE_LARGE, most_bytes(opts->max_reply));
 	t->max_reply = opts->max_reply;
 	t->call = call;
+	t->has_headers = false;
 	t->error = 0;
 	t->text[0] = '\0';
 	return from_code(code);
@@ -371,8 +389,8 @@ static const struct curl_header *header(const struct transfer *t,
 {
 	struct curl_header *h;
 
-	return curl_easy_header(t->easy, name, n, CURLH_HEADER, -1, &h) ? NULL :
-									  h;
+	return curl_easy_header(t->easy, name, n, CURLH_HEADER, -1, &h) ? NULL
+									: h;
 }
 
 static int join_cache_control(const struct transfer *t, char **ret)
@@ -420,6 +438,8 @@ void transfer_finish(struct transfer *t, CURLcode result)
 	struct pool_call *call = t->call;
 	const struct curl_header *age;
 
+	if (!result && !t->has_headers)
+		result = CURLE_WEIRD_SERVER_REPLY;
 	if (!result && join_cache_control(t, &call->reply_cache_control))
 		result = CURLE_OUT_OF_MEMORY;
 	if (result) {

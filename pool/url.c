@@ -120,9 +120,6 @@ static int parse(CURLU *u, const char *full, char reterr[static 128])
 	CURLUcode code;
 	int r;
 
-	r = check_authority(full, reterr);
-	if (r)
-		return r;
 	code = curl_url_set(u, CURLUPART_URL, full,
 			    CURLU_PATH_AS_IS | CURLU_URLENCODE |
 				    CURLU_NON_SUPPORT_SCHEME);
@@ -133,6 +130,8 @@ static int parse(CURLU *u, const char *full, char reterr[static 128])
 	if (code)
 		return explain(code, reterr);
 	r = check_scheme(u, reterr);
+	if (!r)
+		r = check_authority(full, reterr);
 	if (!r)
 		r = check_host(u, reterr);
 	if (!r)

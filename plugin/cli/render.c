@@ -17,11 +17,11 @@ static size_t put_cell(const cJSON *item, FILE *out)
 	const char *text = "";
 	size_t width = 0;
 
-	if (cJSON_IsString(item)) {
+	if (item && cJSON_IsString(item)) {
 		text = item->valuestring;
 	} else if (cJSON_IsBool(item)) {
 		text = cJSON_IsTrue(item) ? "true" : "false";
-	} else if (cJSON_IsNumber(item)) {
+	} else if (item && cJSON_IsNumber(item)) {
 		snprintf(number, sizeof(number), "%.15g", item->valuedouble);
 		text = number;
 	}

@@ -374,6 +374,15 @@ class Tool(BrokerTest):
             ["on_publish", ep.url, "true", "5000"],
             ["auth_on_register", ep.url, "true", "5000"]])
 
+    def test_show_says_where_from(self):
+        ep = self.endpoint()
+        b = self.hooked(ep, ("auth_on_register",))
+        self.good(b, "register", "hook=on_publish", "endpoint=" + ep.url)
+        text = self.good(b, "show")
+        rows = [line for line in text.splitlines() if ep.url in line]
+        self.assertNotIn("hook00", rows[0])
+        self.assertIn("hook00", rows[1])
+
     def test_show_json(self):
         ep = self.endpoint()
         b = self.hooked(ep, ("on_publish",))

@@ -129,6 +129,20 @@ class Load(BrokerTest):
         for c in clients:
             c.barrier()
 
+    def test_reload_admits_nobody(self):
+        """The second look at those online is no way in for others."""
+        ep = self.endpoint()
+        b = self.hooked(ep)
+        online = self.online(b, "online", clean=False)
+        ep.answers["*"] = DENY
+        for i in range(20):
+            thief = self.client(b, "online" if i % 2 else "other").open()
+            b.signal(signal.SIGHUP)
+            thief.send_connect("u", "wrong")
+            self.assertEqual(thief.wait("CONNACK")["rc"], 5)
+            thief.expect_closed()
+            online.barrier()
+
     def test_reload_while_a_login_hangs(self):
         ep = self.endpoint()
         b = self.hooked(ep)

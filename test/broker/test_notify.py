@@ -184,7 +184,7 @@ class Notify(BrokerTest):
         first.wait_for("on_publish", 5)
 
     def test_response_timeout_bounds_each(self):
-        ep, b = self.stage(response_timeout=200)
+        ep, b = self.stage(response_timeout=self.ms(200))
         ep.answers["on_publish"] = [Stall(), {}]
         c = self.online(b, "c1")
         c.publish("t/0", "x", 1)

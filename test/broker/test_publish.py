@@ -171,7 +171,7 @@ class Publish(PublishTest):
 
     def test_response_timeout_denies(self):
         ep = self.endpoint(auth_on_publish_m5=Stall())
-        conf = endpoint_conf(ep.url, ALL, response_timeout=200)
+        conf = endpoint_conf(ep.url, ALL, response_timeout=self.ms(200))
         b = self.broker(conf)
         pub = self.online(b, "c1", 5)
         began = time.monotonic()

@@ -99,7 +99,7 @@ class Subscribe(BrokerTest):
 
     def test_response_timeout_denies(self):
         ep = self.endpoint(auth_on_subscribe=Stall())
-        b = self.broker(endpoint_conf(ep.url, ALL, response_timeout=200))
+        b = self.broker(endpoint_conf(ep.url, ALL, response_timeout=self.ms(200)))
         c = self.online(b)
         self.assertEqual(c.subscribe("t"), [0x80])
 

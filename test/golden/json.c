@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/utf8.h"
+#include "plugin/topic_utf8.h"
 
 /* ---- memory ---- */
 
-enum { BLOCK_SIZE = 1 << 16 };
+enum {
+	BLOCK_SIZE = 1 << 16
+};
 
 struct json_block {
 	struct json_block *next;
@@ -50,7 +52,9 @@ void json_arena_free(struct json_arena *a)
 
 /* ---- reading ---- */
 
-enum { DEPTH_MAX = 5000 };
+enum {
+	DEPTH_MAX = 5000
+};
 
 struct source {
 	struct json_arena *arena;
@@ -512,7 +516,8 @@ bool json_equal(const struct json *a, const struct json *b)
 	case JSON_OBJECT:
 		return same_members(a, b);
 	case JSON_ARRAY:
-		for (c = a->child, d = b->child; c && d; c = c->next, d = d->next)
+		for (c = a->child, d = b->child; c && d;
+		     c = c->next, d = d->next)
 			if (!json_equal(c, d))
 				return false;
 		return !c && !d;

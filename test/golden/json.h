@@ -23,9 +23,9 @@ enum json_kind {
 struct json {
 	enum json_kind kind;
 	double number;
-	struct bytes text;		/* of a string, NUL-terminated */
-	struct bytes key;		/* of a member, likewise */
-	struct json *child, *next;	/* of containers */
+	struct bytes text;         /* of a string, NUL-terminated */
+	struct bytes key;          /* of a member, likewise */
+	struct json *child, *next; /* of containers */
 };
 
 /* What everything below is allocated from; freed at once. */
@@ -53,7 +53,7 @@ size_t json_count(const struct json *j);
 /* Readers with a default for what is absent. */
 double json_number(const struct json *j, const char *key, double otherwise);
 bool json_is_true(const struct json *j, const char *key);
-const char *json_string(const struct json *j, const char *key);	/* or NULL */
+const char *json_string(const struct json *j, const char *key); /* or NULL */
 bool json_text_is(const struct json *j, const char *text);
 
 /* New nodes. json_set() replaces a member or adds one; json_drop() removes

@@ -4,10 +4,12 @@
  *
  * usage: golden requests|responses|chains|cache-key FILE...
  *        golden mqtt FILE...
+ *        golden rules
  *
  * Prints each mismatch, then how many cases each rule of rules.h was used
  * in, then "N passed, N failed" alone on the last line. Exits 1 on any
- * failure, 2 when it could not do its work.
+ * failure, 2 when it could not do its work. `rules` prints the rules as rows
+ * of the table in docs/differences.md.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -25,7 +27,11 @@
 #include "test/golden/rules.h"
 #include "test/golden/worker.h"
 
-enum { WORKERS = 8, ENDPOINTS_MAX = 16, RECORDED_PORT = 23200 };
+enum {
+	WORKERS = 8,
+	ENDPOINTS_MAX = 16,
+	RECORDED_PORT = 23200
+};
 
 /* One case of a file. */
 struct kase {
@@ -33,8 +39,8 @@ struct kase {
 	enum hook_id hook;
 	size_t first_play;
 	size_t plays;
-	char *mismatch;		/* malloc'd; NULL: passed */
-	uint32_t used;		/* rules */
+	char *mismatch; /* malloc'd; NULL: passed */
+	uint32_t used;  /* rules */
 };
 
 struct suite {
@@ -43,7 +49,7 @@ struct suite {
 	size_t n;
 	struct play *plays;
 	struct player *player;
-	_Atomic size_t next;	/* case to be run */
+	_Atomic size_t next; /* case to be run */
 };
 
 /* What a running case works with. */
@@ -118,8 +124,7 @@ static void compare(struct run *r, const char *what,
 
 static unsigned requests_to(const struct run *r, size_t i)
 {
-	return atomic_load(
-		&r->suite->plays[r->kase->first_play + i].requests);
+	return atomic_load(&r->suite->plays[r->kase->first_play + i].requests);
 }
 
 /* The URL of a play. `base` of an answer is where the recorder sent the
@@ -172,15 +177,15 @@ static struct worker_manner manner(const struct run *r)
 	/* Only a login can be given up by its client. */
 	if (r->kase->hook == HOOK_AUTH_ON_REGISTER ||
 	    r->kase->hook == HOOK_AUTH_ON_REGISTER_M5)
-		how.leaves_after_ms = json_number(r->kase->json,
-						  "client_closes_after_ms", 0);
+		how.leaves_after_ms =
+			json_number(r->kase->json, "client_closes_after_ms", 0);
 	return how;
 }
 
 /* ---- requests ---- */
 
-static const char simple_reply[] =
-	"{\"status\":200,\"headers\":[],\"body\":\"{\\\"result\\\":\\\"ok\\\"}\"}";
+static const char simple_reply[] = "{\"status\":200,\"headers\":[],\"body\":\"{"
+				   "\\\"result\\\":\\\"ok\\\"}\"}";
 static const char kept_reply[] =
 	"{\"status\":200,\"headers\":[[\"Cache-Control\",\"max-age=60\"]],"
 	"\"body\":\"{\\\"result\\\":\\\"ok\\\"}\"}";
@@ -190,8 +195,8 @@ static void requests_answers(struct json_arena *a, const struct json *kase,
 			     void *to)
 {
 	(void)kase;
-	add(to, json_parse(a, simple_reply, sizeof(simple_reply) - 1, NULL,
-			   NULL));
+	add(to,
+	    json_parse(a, simple_reply, sizeof(simple_reply) - 1, NULL, NULL));
 }
 
 static void compare_header(struct run *r, const char *head,
@@ -215,8 +220,8 @@ static void compare_body(struct run *r, struct bytes body,
 {
 	struct json *expected =
 		json_copy(&r->arena, json_get(request, "body_json"));
-	struct json *got = json_parse(&r->arena, body.data, body.len, NULL,
-				      NULL);
+	struct json *got =
+		json_parse(&r->arena, body.data, body.len, NULL, NULL);
 	char x[1500], y[1500];
 
 	r->kase->used = rules_for_request(&r->arena, r->kase->json, expected);
@@ -283,16 +288,15 @@ static void read_expected(struct run *r, struct expected *e)
 				trial_recorded(&r->arena, o);
 		}
 	else
-		e->calls[e->calls_count++] = trial_recorded(
-			&r->arena, json_get(kase, "outcome"));
+		e->calls[e->calls_count++] =
+			trial_recorded(&r->arena, json_get(kase, "outcome"));
 	rules_for_response(&r->arena, r->kase->hook, kase, e);
 	r->kase->used = e->used;
 }
 
 static void pause_ms(double ms)
 {
-	struct timespec t = { (time_t)(ms / 1000),
-			      (long)ms % 1000 * 1000000L };
+	struct timespec t = { (time_t)(ms / 1000), (long)ms % 1000 * 1000000L };
 
 	while (ms > 0 && nanosleep(&t, &t) != 0 && errno == EINTR)
 		;
@@ -300,8 +304,7 @@ static void pause_ms(double ms)
 
 static void responses_run(struct run *r)
 {
-	double pause =
-		json_number(r->kase->json, "delay_between_calls_ms", 0);
+	double pause = json_number(r->kase->json, "delay_between_calls_ms", 0);
 	struct worker_endpoint ep;
 	struct expected e;
 	struct event ev;
@@ -341,8 +344,8 @@ static void chains_answers(struct json_arena *a, const struct json *kase,
 static void chains_run(struct run *r)
 {
 	const struct json *list = json_get(r->kase->json, "endpoints");
-	struct conclusion expected = trial_recorded(
-		&r->arena, json_get(r->kase->json, "outcome"));
+	struct conclusion expected =
+		trial_recorded(&r->arena, json_get(r->kase->json, "outcome"));
 	struct worker_endpoint eps[ENDPOINTS_MAX];
 	const struct json *ep = list->child;
 	struct conclusion got;
@@ -497,9 +500,10 @@ static void run_all(struct suite *s)
 	struct run runs[WORKERS] = { 0 };
 	pthread_t threads[WORKERS];
 
-	s->player = player_start(s->plays, s->n ? s->cases[s->n - 1].first_play +
-							  s->cases[s->n - 1].plays :
-						  0);
+	s->player =
+		player_start(s->plays, s->n ? s->cases[s->n - 1].first_play +
+						       s->cases[s->n - 1].plays
+					    : 0);
 	for (int i = 0; i < WORKERS; i++) {
 		runs[i].suite = s;
 		runs[i].worker = worker_create();
@@ -543,10 +547,18 @@ static int play_mqtt(char **files)
 {
 	static char player[] = "test/golden/mqtt";
 
-	*files = player;	/* in place of "mqtt" */
+	*files = player; /* in place of "mqtt" */
 	execv(player, files);
 	die("%s: %s", player, strerror(errno));
 	return 2;
+}
+
+static int print_rules(void)
+{
+	for (int id = 0; id < RULE_COUNT; id++)
+		printf("| %d | %s |\n", rule_table[id].decision,
+		       rule_table[id].text);
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -557,6 +569,8 @@ int main(int argc, char **argv)
 
 	if (argc > 2 && strcmp(argv[1], "mqtt") == 0)
 		return play_mqtt(argv + 1);
+	if (argc == 2 && strcmp(argv[1], "rules") == 0)
+		return print_rules();
 	for (size_t i = 0; argc > 2 && i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (strcmp(kinds[i].name, argv[1]) == 0)
 			s.kind = &kinds[i];

@@ -12,15 +12,18 @@
 #include <unistd.h>
 #include "test/unit/http_server.h"
 
-enum { CHUNKS_MAX = 64, HEADERS_SIZE = 4096 };
+enum {
+	CHUNKS_MAX = 64,
+	HEADERS_SIZE = 4096
+};
 
 struct player {
 	struct http_server *server;
 	struct play *plays;
 	size_t plays_count;
-	int dead;			/* bound, never listening */
+	int dead; /* bound, never listening */
 	unsigned dead_port;
-	pthread_mutex_t lock;		/* of the requests kept in plays */
+	pthread_mutex_t lock; /* of the requests kept in plays */
 	/* The server's thread only: what an answer points to. */
 	char headers[HEADERS_SIZE];
 	struct http_bytes chunks[CHUNKS_MAX];
@@ -75,8 +78,8 @@ static void set_chunks(struct player *p, const struct json *answer,
 		p->chunks[ret->n_chunks++] = bytes_at(c);
 	}
 	ret->chunks = p->chunks;
-	ret->chunk_delay_ms = (unsigned)json_number(answer, "chunk_delay_ms",
-						    0);
+	ret->chunk_delay_ms =
+		(unsigned)json_number(answer, "chunk_delay_ms", 0);
 }
 
 static void set_answer(struct player *p, const struct json *answer,

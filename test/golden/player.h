@@ -11,7 +11,7 @@ struct player;
 
 /* One path. Zeroed but for its answer. */
 struct play {
-	const struct json *answer;	/* `response` of a case; borrowed */
+	const struct json *answer; /* `response` of a case; borrowed */
 	_Atomic unsigned requests;
 	/* The last request, under the player's lock. */
 	char *head, *body;

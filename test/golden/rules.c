@@ -3,11 +3,12 @@
 #include <ctype.h>
 #include <math.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include "plugin/hook_table.h"
-#include "plugin/utf8.h"
+#include "plugin/topic_utf8.h"
 
 const struct rule_def rule_table[RULE_COUNT] = {
 	[RULE_STRICT_JSON] = { 3, "a body that is not RFC 8259, or nested "
@@ -41,7 +42,7 @@ struct view {
 	const struct json *options, *answer;
 	struct bytes body;
 	unsigned depth;
-	const struct json *tree;	/* NULL: not JSON */
+	const struct json *tree; /* NULL: not JSON */
 	const struct json *modifiers, *topics, *properties;
 	bool base64_payload;
 };
@@ -98,7 +99,7 @@ static const struct limit {
 	const char *name;
 	bool property;
 	double min, max;
-	const char *words;	/* " one of these " */
+	const char *words; /* " one of these " */
 } limits[] = {
 	{ "max_message_size", false, 0, 9e15, NULL },
 	{ "max_message_rate", false, 0, 9e15, NULL },
@@ -227,8 +228,8 @@ static bool is_only_property(struct view *v, const char *name)
 {
 	return json_text_is(json_get(v->tree, "result"), "ok") &&
 	       takes_properties(v->hook) && v->hook != HOOK_ON_AUTH_M5 &&
-	       json_count(v->modifiers) == 1 && json_count(v->properties) == 1 &&
-	       json_get(v->properties, name);
+	       json_count(v->modifiers) == 1 &&
+	       json_count(v->properties) == 1 && json_get(v->properties, name);
 }
 
 static void set_properties(struct view *v, struct conclusion *c,
@@ -265,8 +266,7 @@ static bool unspecified(struct view *v, struct conclusion *c)
 	static const char name[] = "p_payload_format_indicator";
 	const struct json *given = json_get(v->properties, name);
 
-	if (v->hook == HOOK_AUTH_ON_REGISTER_M5 ||
-	    c->outcome == OUTCOME_NEXT ||
+	if (v->hook == HOOK_AUTH_ON_REGISTER_M5 || c->outcome == OUTCOME_NEXT ||
 	    (!json_text_is(given, "undefined") &&
 	     !json_text_is(given, "unspecified")))
 		return false;
@@ -335,7 +335,7 @@ static bool user_property_by_name(struct view *v, struct conclusion *c)
 		return false;
 	pairs = pairs_by_name(v, list, &carried);
 	if (!carried)
-		return false;	/* for out_of_range() */
+		return false; /* for out_of_range() */
 	if (!pairs) {
 		if (c->outcome == OUTCOME_REFUSED)
 			return false;
@@ -415,8 +415,8 @@ static bool out_of_range(struct view *v, struct conclusion *c)
 	if (c->outcome != OUTCOME_OK || is_on_top(v->hook))
 		return false;
 	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++)
-		found |= !within(json_last(limits[i].property ? v->properties :
-								v->modifiers,
+		found |= !within(json_last(limits[i].property ? v->properties
+							      : v->modifiers,
 					   limits[i].name),
 				 &limits[i]);
 	if (throttle && throttle->kind == JSON_NUMBER)
@@ -438,7 +438,8 @@ static bool is_bool(const struct json *j)
  * subscription. */
 static bool has_wrong_type(struct view *v)
 {
-	static const char *const bytes[] = { "payload", "p_authentication_data" };
+	static const char *const bytes[] = { "payload",
+					     "p_authentication_data" };
 	const struct json *list = json_get(v->modifiers, "topics");
 
 	for (int i = 0; i < 2; i++) {
@@ -527,8 +528,8 @@ static struct bytes body_of(struct json_arena *a, const struct json *answer)
 	char *to;
 
 	if (!chunks)
-		return body && body->kind == JSON_STRING ? body->text :
-							   bytes_of("");
+		return body && body->kind == JSON_STRING ? body->text
+							 : bytes_of("");
 	for (struct json *c = chunks->child; c; c = c->next)
 		len += c->text.len;
 	to = json_alloc(a, len + 1);
@@ -544,8 +545,9 @@ static struct view view_of(struct json_arena *a, enum hook_id hook,
 			   const struct json *options,
 			   const struct json *answer)
 {
-	struct view v = { .arena = a, .hook = hook, .options = options,
-			  .answer = answer };
+	struct view v = {
+		.arena = a, .hook = hook, .options = options, .answer = answer
+	};
 
 	v.body = body_of(a, answer);
 	v.tree = json_parse(a, v.body.data, v.body.len, NULL, &v.depth);
@@ -570,7 +572,11 @@ static char *cache_control_of(struct json_arena *a, const struct json *answer,
 			      double *ret_age)
 {
 	const struct json *headers = json_get(answer, "headers");
-	char *to = json_alloc(a, 4096);
+	enum {
+		SIZE = 4096
+	};
+	char *to = json_alloc(a, SIZE);
+	size_t used = 0;
 
 	*ret_age = 0;
 	for (struct json *h = headers ? headers->child : NULL; h; h = h->next) {
@@ -578,9 +584,10 @@ static char *cache_control_of(struct json_arena *a, const struct json *answer,
 		const char *value = h->child->next->text.data;
 
 		if (strcasecmp(name, "cache-control") == 0) {
-			if (*to)
-				strcat(to, ",");
-			strncat(to, value, 1000);
+			used += (size_t)snprintf(to + used, SIZE - used, "%s,",
+						 value);
+			if (used >= SIZE)
+				used = SIZE - 1;
 		}
 		if (strcasecmp(name, "age") == 0)
 			*ret_age = strtod(value, NULL);
@@ -684,7 +691,8 @@ void rules_for_response(struct json_arena *a, enum hook_id hook,
 			view_of(a, hook, json_get(kase, "options"), answer);
 
 		for (int id = 0; id < RULE_COUNT; id++)
-			if (reply_rules[id] && reply_rules[id](&v, &e->calls[i]))
+			if (reply_rules[id] &&
+			    reply_rules[id](&v, &e->calls[i]))
 				e->used |= 1u << id;
 	}
 	if (*cache_control_of(a, answer, &age))
@@ -693,8 +701,7 @@ void rules_for_response(struct json_arena *a, enum hook_id hook,
 
 /* ---- requests ---- */
 
-static uint32_t fix_user_property(struct json_arena *a,
-				  const struct json *kase,
+static uint32_t fix_user_property(struct json_arena *a, const struct json *kase,
 				  const struct json *given,
 				  struct json *properties)
 {
@@ -714,8 +721,8 @@ static uint32_t fix_user_property(struct json_arena *a,
 		struct json *item = json_new(a, JSON_OBJECT);
 
 		for (int i = 0; i < 2; i++) {
-			struct bytes half = (i ? pair->child->next :
-						 pair->child)->text;
+			struct bytes half =
+				(i ? pair->child->next : pair->child)->text;
 			size_t size = sodium_base64_encoded_len(
 				half.len, sodium_base64_VARIANT_ORIGINAL);
 			char *text = json_alloc(a, size);

@@ -31,7 +31,7 @@ enum rule_id {
 };
 
 struct rule_def {
-	int decision;		/* of contract.md, part A */
+	int decision; /* of contract.md, part A */
 	const char *text;
 };
 
@@ -39,11 +39,11 @@ extern const struct rule_def rule_table[RULE_COUNT];
 
 /* What is expected of a case, and the rules that changed it. */
 struct expected {
-	struct conclusion calls[4];	/* one for each time it is asked */
+	struct conclusion calls[4]; /* one for each time it is asked */
 	size_t calls_count;
 	unsigned requests;
-	int cached;			/* entries held; -1: not said */
-	uint32_t used;			/* 1u << enum rule_id */
+	int cached;    /* entries held; -1: not said */
+	uint32_t used; /* 1u << enum rule_id */
 };
 
 /* Apply the rules to what was recorded of `kase`. */

@@ -7,8 +7,14 @@
 
 /* ---- properties, by VerneMQ's names ---- */
 
-enum shape { SHAPE_NUMBER, SHAPE_BOOL, SHAPE_TEXT, SHAPE_FORMAT, SHAPE_LIST,
-	     SHAPE_PAIRS };
+enum shape {
+	SHAPE_NUMBER,
+	SHAPE_BOOL,
+	SHAPE_TEXT,
+	SHAPE_FORMAT,
+	SHAPE_LIST,
+	SHAPE_PAIRS
+};
 
 static const struct {
 	const char *name;
@@ -44,7 +50,9 @@ static const struct {
 	{ "p_shared_subs_available", 42, SHAPE_BOOL },
 };
 
-enum { PROPERTIES = sizeof(properties) / sizeof(*properties) };
+enum {
+	PROPERTIES = sizeof(properties) / sizeof(*properties)
+};
 
 static const char *const retain_handlings[] = { "send_retain",
 						"send_if_new_sub",
@@ -95,7 +103,8 @@ static bool read_property(struct building *b, const struct json *item)
 {
 	int i = 0;
 
-	while (i < PROPERTIES && strcmp(properties[i].name, item->key.data) != 0)
+	while (i < PROPERTIES &&
+	       strcmp(properties[i].name, item->key.data) != 0)
 		i++;
 	if (i == PROPERTIES)
 		return false;
@@ -136,8 +145,8 @@ static bool read_topic(const struct json *item, struct topic *to)
 {
 	const struct json *qos = json_get(item, "qos");
 
-	to->filter = text_of(item->kind == JSON_STRING ?
-				     item : json_get(item, "topic"));
+	to->filter = text_of(
+		item->kind == JSON_STRING ? item : json_get(item, "topic"));
 	if (!to->filter.data || item->kind == JSON_STRING)
 		return to->filter.data;
 	if (json_text_is(qos, "not_allowed"))
@@ -258,8 +267,8 @@ struct conclusion trial_recorded(struct json_arena *a,
 
 	if (json_text_is(json_get(outcome, "outcome"), "ok")) {
 		c.outcome = OUTCOME_OK;
-		c.modifiers = modifiers ? json_copy(a, modifiers) :
-					  json_new(a, JSON_OBJECT);
+		c.modifiers = modifiers ? json_copy(a, modifiers)
+					: json_new(a, JSON_OBJECT);
 	} else if (json_text_is(json_get(outcome, "outcome"), "next")) {
 		c.outcome = OUTCOME_NEXT;
 	}
@@ -295,8 +304,7 @@ static const struct {
 	{ "allow_subscribe", MODIFIER_ALLOW_SUBSCRIBE, SHAPE_BOOL },
 	{ "allow_unsubscribe", MODIFIER_ALLOW_UNSUBSCRIBE, SHAPE_BOOL },
 	{ "max_online_messages", MODIFIER_MAX_ONLINE_MESSAGES, SHAPE_NUMBER },
-	{ "max_offline_messages", MODIFIER_MAX_OFFLINE_MESSAGES,
-	  SHAPE_NUMBER },
+	{ "max_offline_messages", MODIFIER_MAX_OFFLINE_MESSAGES, SHAPE_NUMBER },
 	{ "queue_type", MODIFIER_QUEUE_TYPE, SHAPE_TEXT },
 	{ "max_drain_time", MODIFIER_MAX_DRAIN_TIME, SHAPE_NUMBER },
 	{ "max_msgs_per_drain_step", MODIFIER_MAX_MSGS_PER_DRAIN_STEP,
@@ -313,8 +321,8 @@ static struct json *show_value(struct json_arena *a, enum shape shape,
 	case SHAPE_TEXT:
 		return json_new_text(a, text);
 	case SHAPE_FORMAT:
-		return json_new_text(a, bytes_of(number == 1 ? "utf8" :
-							       "unspecified"));
+		return json_new_text(
+			a, bytes_of(number == 1 ? "utf8" : "unspecified"));
 	default:
 		return json_new_number(a, (double)number);
 	}
@@ -347,16 +355,16 @@ static struct json *show_topic(struct json_arena *a, enum hook_id hook,
 	to = json_new(a, JSON_OBJECT);
 	json_set(a, to, "topic", filter);
 	json_set(a, to, "qos",
-		 t->qos == 128 ? json_new_text(a, bytes_of("not_allowed")) :
-				 json_new_number(a, t->qos));
+		 t->qos == 128 ? json_new_text(a, bytes_of("not_allowed"))
+			       : json_new_number(a, t->qos));
 	if (!t->has_options || t->qos < 0 || t->qos > 2)
 		return to;
-	json_set(a, to, "no_local", show_value(a, SHAPE_BOOL, t->no_local,
-					       t->filter));
+	json_set(a, to, "no_local",
+		 show_value(a, SHAPE_BOOL, t->no_local, t->filter));
 	json_set(a, to, "rap", show_value(a, SHAPE_BOOL, t->rap, t->filter));
 	json_set(a, to, "retain_handling",
-		 json_new_text(a, bytes_of(retain_handlings
-						   [t->retain_handling])));
+		 json_new_text(a,
+			       bytes_of(retain_handlings[t->retain_handling])));
 	return to;
 }
 

@@ -13,11 +13,15 @@
 
 /* How a question ended. VerneMQ's error, invalid_modifiers and exception are
  * one: refused, nothing applied. */
-enum outcome { OUTCOME_OK, OUTCOME_NEXT, OUTCOME_REFUSED };
+enum outcome {
+	OUTCOME_OK,
+	OUTCOME_NEXT,
+	OUTCOME_REFUSED
+};
 
 struct conclusion {
 	enum outcome outcome;
-	struct json *modifiers;	/* of ok: an object, perhaps empty */
+	struct json *modifiers; /* of ok: an object, perhaps empty */
 };
 
 /* The event of `args`; everything it points to is the arena's or `args`'.

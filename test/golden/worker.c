@@ -15,11 +15,11 @@
 
 struct worker {
 	struct hooks *hooks;
-	struct settings *bare;		/* without webhooks */
-	struct settings *settings;	/* in force */
+	struct settings *bare;     /* without webhooks */
+	struct settings *settings; /* in force */
 	enum hook_id hook;
-	sem_t mail;			/* posted by the dispatcher */
-	const struct verdict *completed;	/* of a delayed question */
+	sem_t mail;                      /* posted by the dispatcher */
+	const struct verdict *completed; /* of a delayed question */
 	char log[1024];
 };
 
@@ -109,6 +109,8 @@ static struct settings *with_endpoint(struct settings *s, enum hook_id hook,
 		.endpoint = (char *)ep->url,
 		.timeout_ms = ep->timeout_ms,
 		.codec = ep->codec,
+		/* Others tell these hooks and do not wait. */
+		.blocking = hook_table[hook].kind == HOOK_OFFERS,
 	};
 	struct conf_error error = { "settings" };
 	struct settings *more;

@@ -29,8 +29,8 @@ void worker_destroy(struct worker *w);
 
 /* How to ask. */
 struct worker_manner {
-	bool patient;		/* as a login that may be delayed */
-	double leaves_after_ms;	/* the client leaves then; 0: it stays */
+	bool patient;           /* as a login that may be delayed */
+	double leaves_after_ms; /* the client leaves then; 0: it stays */
 };
 
 /* Ask or tell, and wait until no call is open. What VerneMQ calls `next`

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 10000
+#define WAIT_MS         10000
 #define MAX_CONNECTIONS 65536
 
 /* An answer as bytes to send, one piece after the other, shared by all that
@@ -26,7 +26,11 @@ struct piece {
 	unsigned delay_ms; /* before it */
 };
 
-enum ending { END_KEEP, END_CLOSE, END_RESET };
+enum ending {
+	END_KEEP,
+	END_CLOSE,
+	END_RESET
+};
 
 struct script {
 	unsigned refs;
@@ -42,10 +46,10 @@ struct conn {
 	unsigned id, requests;
 	char *in;
 	size_t in_len, in_size;
-	size_t request_len; /* of the one being answered, in `in` */
+	size_t request_len;    /* of the one being answered, in `in` */
 	struct script *script; /* NULL: no request is being answered */
-	size_t piece, offset; /* where in it */
-	int64_t next_at; /* when the piece may go */
+	size_t piece, offset;  /* where in it */
+	int64_t next_at;       /* when the piece may go */
 	bool held, blocked;
 };
 
@@ -106,8 +110,8 @@ static void add_piece(struct script *sc, const void *data, size_t len,
 {
 	struct piece *p;
 
-	sc->pieces = must(realloc(sc->pieces,
-				  (sc->n + 1) * sizeof(*sc->pieces)));
+	sc->pieces =
+		must(realloc(sc->pieces, (sc->n + 1) * sizeof(*sc->pieces)));
 	p = &sc->pieces[sc->n++];
 	p->data = must(malloc(len + 1));
 	if (len)
@@ -133,8 +137,8 @@ static void extend_text(struct script *sc, const char *text)
 		extend(sc, text, strlen(text));
 }
 
-__attribute__((format(printf, 2, 3))) static void
-extend_format(struct script *sc, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void extend_format(
+	struct script *sc, const char *fmt, ...)
 {
 	char line[256];
 	va_list ap;
@@ -158,9 +162,9 @@ static void script_head(struct script *sc, const struct http_answer *a)
 		extend_text(sc, "Transfer-Encoding: chunked\r\n");
 	else if (!a->no_length)
 		extend_format(sc, "Content-Length: %llu\r\n",
-			      (unsigned long long)(a->has_content_length ?
-							   a->content_length :
-							   a->body.len));
+			      (unsigned long long)(a->has_content_length
+							   ? a->content_length
+							   : a->body.len));
 	extend_text(sc, "\r\n");
 }
 
@@ -283,8 +287,8 @@ static void accept_one(struct http_server *s)
 	c = must(calloc(1, sizeof(*c)));
 	c->fd = fd;
 	c->id = s->counts.opened++;
-	s->conns = must(realloc(s->conns,
-				(s->n_conns + 1) * sizeof(*s->conns)));
+	s->conns =
+		must(realloc(s->conns, (s->n_conns + 1) * sizeof(*s->conns)));
 	s->conns[s->n_conns++] = c;
 	if (++s->counts.open > s->counts.most_open)
 		s->counts.most_open = s->counts.open;
@@ -432,8 +436,8 @@ static void conn_advance(struct http_server *s, struct conn *c)
 			return;
 		c->offset = 0;
 		if (++c->piece < c->script->n)
-			c->next_at = now_ms() +
-				     c->script->pieces[c->piece].delay_ms;
+			c->next_at =
+				now_ms() + c->script->pieces[c->piece].delay_ms;
 		else
 			end_answer(s, c);
 	}
@@ -553,8 +557,8 @@ static void listen_on_loopback(struct http_server *s)
 	socklen_t len = sizeof(a);
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	s->listen_fd = socket(AF_INET,
-			      SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	s->listen_fd =
+		socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	must_be(s->listen_fd >= 0, "socket");
 	must_be(!bind(s->listen_fd, (struct sockaddr *)&a, len), "bind");
 	must_be(!listen(s->listen_fd, 1024), "listen");

@@ -27,7 +27,7 @@ struct http_bytes {
  * `chunked` with no chunk).
  */
 struct http_answer {
-	int status; /* 0: 200 */
+	int status;          /* 0: 200 */
 	const char *headers; /* lines ending in CRLF; NULL: none */
 	struct http_bytes body;
 
@@ -47,15 +47,15 @@ struct http_answer {
 	bool has_content_length;
 	uint64_t content_length;
 
-	bool no_length; /* the body ends with the connection */
-	bool http10; /* says HTTP/1.0 */
-	bool close; /* says Connection: close, and does */
+	bool no_length;      /* the body ends with the connection */
+	bool http10;         /* says HTTP/1.0 */
+	bool close;          /* says Connection: close, and does */
 	bool close_silently; /* does */
-	bool drop; /* close without an answer */
-	bool reset; /* reset without an answer */
-	bool hold; /* wait for http_server_release() first */
+	bool drop;           /* close without an answer */
+	bool reset;          /* reset without an answer */
+	bool hold;           /* wait for http_server_release() first */
 
-	unsigned delay_ms; /* before the first byte */
+	unsigned delay_ms;       /* before the first byte */
 	unsigned chunk_delay_ms; /* before every chunk but the first */
 	/* Pieces of this many bytes, chunk_delay_ms apart; 0: at once. */
 	size_t drip_bytes;
@@ -68,7 +68,7 @@ struct http_request {
 	const char *body; /* in `text` */
 	size_t body_len;
 	unsigned connection; /* the first is 0 */
-	unsigned nth; /* on its connection; the first is 0 */
+	unsigned nth;        /* on its connection; the first is 0 */
 };
 
 /* Decides on the server's thread how to answer; `*ret` is all zeroes before.
@@ -105,7 +105,7 @@ void http_server_babble(struct http_server *s, const char *text);
 
 struct http_counts {
 	unsigned opened, closed, open; /* connections */
-	unsigned most_open; /* at any one time */
+	unsigned most_open;            /* at any one time */
 	unsigned requests;
 	unsigned unanswered, most_unanswered;
 };

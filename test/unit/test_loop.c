@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -155,7 +156,8 @@ static void test_timers_fire_in_order(void **state)
 	unsigned seed = 7;
 
 	for (i = 0; i < 20 * N_TIMERS; i++) {
-		struct timed *t = &log->timers[(size_t)rand_r(&seed) % N_TIMERS];
+		struct timed *t =
+			&log->timers[(size_t)rand_r(&seed) % N_TIMERS];
 
 		if (rand_r(&seed) % 4)
 			set(loop, t, 1 + rand_r(&seed) % 1000);
@@ -240,8 +242,8 @@ static void note_event(struct loop *loop, int fd, unsigned events, void *arg)
 
 static void make_pair(int fds[2])
 {
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
-			 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 }
 
 static void close_pair(int fds[2])
@@ -261,9 +263,8 @@ static void test_reports_readable(void **state)
 	int fds[2];
 
 	make_pair(fds);
-	assert_int_equal(loop_watch(*state, fds[0], LOOP_READ, note_event,
-				    &seen),
-			 0);
+	assert_int_equal(
+		loop_watch(*state, fds[0], LOOP_READ, note_event, &seen), 0);
 	run_now(*state);
 	assert_int_equal(seen.n, 0);
 	put(fds[1]);
@@ -281,12 +282,10 @@ static void test_reports_what_is_watched_now(void **state)
 
 	make_pair(fds);
 	put(fds[1]);
-	assert_int_equal(loop_watch(*state, fds[0], LOOP_READ, note_event,
-				    &seen),
-			 0);
-	assert_int_equal(loop_watch(*state, fds[0], LOOP_WRITE, note_event,
-				    &seen),
-			 0);
+	assert_int_equal(
+		loop_watch(*state, fds[0], LOOP_READ, note_event, &seen), 0);
+	assert_int_equal(
+		loop_watch(*state, fds[0], LOOP_WRITE, note_event, &seen), 0);
 	run(*state);
 	assert_int_equal(seen.events, LOOP_WRITE);
 	assert_int_equal(loop_watch(*state, fds[0], LOOP_READ | LOOP_WRITE,
@@ -303,9 +302,8 @@ static void test_reports_hang_up(void **state)
 	int fds[2];
 
 	make_pair(fds);
-	assert_int_equal(loop_watch(*state, fds[0], LOOP_READ, note_event,
-				    &seen),
-			 0);
+	assert_int_equal(
+		loop_watch(*state, fds[0], LOOP_READ, note_event, &seen), 0);
 	close(fds[1]);
 	run(*state);
 	assert_int_equal(seen.events, LOOP_READ | LOOP_ERROR);
@@ -318,9 +316,8 @@ static void test_unwatched_is_not_reported(void **state)
 	int fds[2];
 
 	make_pair(fds);
-	assert_int_equal(loop_watch(*state, fds[0], LOOP_READ, note_event,
-				    &seen),
-			 0);
+	assert_int_equal(
+		loop_watch(*state, fds[0], LOOP_READ, note_event, &seen), 0);
 	put(fds[1]);
 	assert_int_equal(loop_watch(*state, fds[0], 0, NULL, NULL), 0);
 	run_now(*state);
@@ -338,8 +335,10 @@ static void test_unwatched_in_the_same_pass_is_not_reported(void **state)
 	make_pair(y);
 	a.unwatch = y[0];
 	b.unwatch = x[0];
-	assert_int_equal(loop_watch(*state, x[0], LOOP_READ, note_event, &a), 0);
-	assert_int_equal(loop_watch(*state, y[0], LOOP_READ, note_event, &b), 0);
+	assert_int_equal(loop_watch(*state, x[0], LOOP_READ, note_event, &a),
+			 0);
+	assert_int_equal(loop_watch(*state, y[0], LOOP_READ, note_event, &b),
+			 0);
 	put(x[1]);
 	put(y[1]);
 	run(*state);
@@ -405,7 +404,7 @@ static void test_refuses_a_bad_descriptor(void **state)
 
 static void *wake_soon(void *arg)
 {
-	usleep(10000);
+	poll(NULL, 0, 10); /* so that the loop waits by then, most likely */
 	loop_wake(arg);
 	return NULL;
 }

@@ -6,15 +6,16 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 #include "pool/mailbox.h"
 
-#define CAPACITY 4
-#define SENDERS 4
+#define CAPACITY   4
+#define SENDERS    4
 #define PER_SENDER 5000
 
 struct letter {
@@ -58,9 +59,8 @@ static void receive(struct mail *self)
 		assert_int_equal(mailbox_post(l->tray->box, &l->send_on->mail),
 				 0);
 	if (l->take_on)
-		assert_int_equal(mailbox_take(l->tray->box, &l->take_on->mail,
-					      0),
-				 0);
+		assert_int_equal(
+			mailbox_take(l->tray->box, &l->take_on->mail, 0), 0);
 }
 
 static int set_up(void **state)
@@ -233,7 +233,7 @@ static void *send_late(void *arg)
 	struct sending *s = arg;
 	unsigned i;
 
-	usleep(10000);
+	poll(NULL, 0, 10); /* so that the taker waits by then, most likely */
 	for (i = 0; i < s->n; i++)
 		mailbox_reply(s->tray->box, &s->letters[i].mail);
 	return NULL;
@@ -275,7 +275,7 @@ static void *close_late(void *arg)
 {
 	struct tray *tray = arg;
 
-	usleep(10000);
+	poll(NULL, 0, 10); /* so that the taker waits by then, most likely */
 	mailbox_close(tray->box);
 	return NULL;
 }
@@ -347,9 +347,8 @@ static void test_many_senders(void **state)
 			s[i].letters[j].sender = i;
 			s[i].letters[j].mail.receive = receive_in_order;
 		}
-		assert_int_equal(pthread_create(&threads[i], NULL, send_many,
-						&s[i]),
-				 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, send_many, &s[i]), 0);
 	}
 	while (tray->n < SENDERS * PER_SENDER) {
 		if (!mailbox_drain(tray->box))

@@ -1,12 +1,12 @@
 /*
- * pack.h - lay copies of scattered things into one block.
+ * event_pack.h - lay copies of scattered things into one block.
  *
  * The caller describes the layout once and runs it twice: with `base` NULL
  * to measure, then with a block of `used` bytes, aligned as malloc() does, to
  * copy. While measuring, what is returned must not be read. Any thread.
  */
-#ifndef PLUGIN_PACK_H
-#define PLUGIN_PACK_H
+#ifndef PLUGIN_EVENT_PACK_H
+#define PLUGIN_EVENT_PACK_H
 
 #include <stddef.h>
 #include "plugin/event.h"
@@ -29,4 +29,4 @@ const struct topic *pack_topics(struct pack *p, const struct topic *from,
 const struct property *pack_properties(struct pack *p,
 				       const struct property *from, size_t n);
 
-#endif /* PLUGIN_PACK_H */
+#endif /* PLUGIN_EVENT_PACK_H */

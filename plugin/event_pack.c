@@ -1,4 +1,4 @@
-#include "plugin/pack.h"
+#include "plugin/event_pack.h"
 
 #include <stdalign.h>
 #include <string.h>

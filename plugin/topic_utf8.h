@@ -1,9 +1,9 @@
 /*
- * utf8.h - where one UTF-8 sequence ends. Shared by the writer of JSON, the
+ * topic_utf8.h - where one UTF-8 sequence ends. Shared by the writer of JSON, the
  * reader of JSON and the judge of topics. Pure, any thread.
  */
-#ifndef PLUGIN_UTF8_H
-#define PLUGIN_UTF8_H
+#ifndef PLUGIN_TOPIC_UTF8_H
+#define PLUGIN_TOPIC_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,4 +45,4 @@ static inline size_t utf8_sequence(const uint8_t *p, size_t left)
 	return n;
 }
 
-#endif /* PLUGIN_UTF8_H */
+#endif /* PLUGIN_TOPIC_UTF8_H */

@@ -1,0 +1,85 @@
+/*
+ * broker_message.c - a message between the broker's terms and the core's.
+ */
+#include "plugin/broker_private.h"
+
+#include <errno.h>
+
+struct event message_event(const struct plugin *p,
+			   const struct mosquitto *client, enum hook_id hook,
+			   const struct message *m)
+{
+	struct event ev = broker_event(p, client, hook);
+
+	ev.topic = m->topic;
+	ev.payload = m->payload;
+	ev.qos = m->qos;
+	ev.retain = m->retain;
+	ev.properties = m->properties;
+	ev.properties_count = m->properties_count;
+	return ev;
+}
+
+struct message message_changed(const struct message *m, const struct verdict *v)
+{
+	const struct modifier_value *topic = verdict_get(v, MODIFIER_TOPIC);
+	const struct modifier_value *load = verdict_get(v, MODIFIER_PAYLOAD);
+	const struct modifier_value *retain = verdict_get(v, MODIFIER_RETAIN);
+	const struct modifier_value *qos = verdict_get(v, MODIFIER_QOS);
+	struct message new = *m;
+
+	if (topic)
+		new.topic = topic->text;
+	if (load)
+		new.payload = load->text;
+	if (retain)
+		new.retain = retain->number;
+	if (qos)
+		new.qos = (uint8_t)qos->number;
+	if (verdict_has(v, MODIFIER_PROPERTIES)) {
+		new.properties = v->properties;
+		new.properties_count = v->properties_count;
+	}
+	return new;
+}
+
+int message_publish(const struct plugin *p, const struct mosquitto *client,
+		    const struct message *m)
+{
+	char *topic = broker_full_topic(p, client, m->topic);
+	mosquitto_property *properties = NULL;
+	int err, rc;
+
+	if (!topic)
+		return -ENOMEM;
+	err = host_properties_write(m->properties, m->properties_count,
+				    &properties);
+	if (err)
+		goto out;
+	rc = mosquitto_broker_publish_copy(NULL, topic, (int)m->payload.len,
+					   m->payload.data, m->qos, m->retain,
+					   properties);
+	if (rc != MOSQ_ERR_SUCCESS) {
+		mosquitto_property_free_all(&properties);
+		err = -ENOMEM;
+	}
+out:
+	mosquitto_free(topic);
+	return err;
+}
+
+void message_properties(struct plugin *p, const mosquitto_property *from,
+			struct host_properties *ret)
+{
+	int err = host_properties_read(from, ret);
+
+	if (!err || p->properties_missed)
+		return;
+	p->properties_missed = true;
+	broker_log(p, LOG_LEVEL_WARN,
+		   "MQTT 5 properties are not told to endpoints: %s",
+		   err == -ENOTSUP
+			   ? "this Mosquitto has no readers for them; install "
+			     "libmosquitto1"
+			   : "no memory");
+}

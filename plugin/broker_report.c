@@ -1,0 +1,176 @@
+/*
+ * broker_report.c - what this host can do, said at start-up: a hook that will
+ * never fire should not have to be found out.
+ */
+#include "plugin/broker_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "plugin/hook_table.h"
+#include "plugin/settings.h"
+
+#define REGISTER    (1u << HOOK_AUTH_ON_REGISTER | 1u << HOOK_AUTH_ON_REGISTER_M5)
+#define REGISTER_M5 (1u << HOOK_AUTH_ON_REGISTER_M5)
+#define PUBLISH     (1u << HOOK_AUTH_ON_PUBLISH | 1u << HOOK_AUTH_ON_PUBLISH_M5)
+
+/* The first rows are 2.0's alone. */
+static const struct modifier_without_effect without_effect[] = {
+	{ MODIFIER_CLEAN_SESSION, "clean_session", REGISTER },
+	{ MODIFIER_PROPERTIES, "properties", REGISTER_M5 },
+	{ MODIFIER_THROTTLE, "throttle", PUBLISH },
+	{ MODIFIER_MAX_INFLIGHT_MESSAGES, "max_inflight_messages", REGISTER },
+	{ MODIFIER_RETRY_INTERVAL, "retry_interval", REGISTER },
+	{ MODIFIER_UPGRADE_QOS, "upgrade_qos", REGISTER },
+	{ MODIFIER_SHARED_SUBSCRIPTION_POLICY, "shared_subscription_policy",
+	  REGISTER },
+	{ MODIFIER_ALLOW_REGISTER, "allow_register", REGISTER },
+	{ MODIFIER_ALLOW_PUBLISH, "allow_publish", REGISTER },
+	{ MODIFIER_ALLOW_SUBSCRIBE, "allow_subscribe", REGISTER },
+	{ MODIFIER_ALLOW_UNSUBSCRIBE, "allow_unsubscribe", REGISTER },
+	{ MODIFIER_MAX_ONLINE_MESSAGES, "max_online_messages", REGISTER },
+	{ MODIFIER_MAX_OFFLINE_MESSAGES, "max_offline_messages", REGISTER },
+	{ MODIFIER_QUEUE_TYPE, "queue_type", REGISTER },
+	{ MODIFIER_MAX_DRAIN_TIME, "max_drain_time", REGISTER },
+	{ MODIFIER_MAX_MSGS_PER_DRAIN_STEP, "max_msgs_per_drain_step",
+	  REGISTER },
+};
+
+enum {
+	WITHOUT_EFFECT = sizeof(without_effect) / sizeof(without_effect[0]),
+	ONLY_V20 = 2,
+};
+
+const struct modifier_without_effect *broker_without_effect(
+	const struct plugin *p, size_t *ret_count)
+{
+	size_t skip = p->host.v21 ? ONLY_V20 : 0;
+
+	*ret_count = WITHOUT_EFFECT - skip;
+	return without_effect + skip;
+}
+
+int broker_check_settings(struct plugin *p, const struct settings *s)
+{
+	if (p->host.v21)
+		return 0;
+	if (s->default_policy == DEFAULT_IGNORE) {
+		broker_log(p, LOG_LEVEL_ERR,
+			   "vmq_webhooks.default_policy: ignore needs "
+			   "Mosquitto 2.1. Mosquitto %s has no neutral answer: "
+			   "once a plugin is asked at all, what it does not "
+			   "allow is refused. Remove the key",
+			   p->host.version);
+		return -EINVAL;
+	}
+	if (s->mounts_count) {
+		broker_log(
+			p, LOG_LEVEL_ERR,
+			"vmq_webhooks.listener.%u.mountpoint needs Mosquitto "
+			"2.1: Mosquitto %s does not tell which listener a "
+			"client came by. If every listener has the same "
+			"mount_point use vmq_webhooks.mountpoint",
+			s->mounts[0].port, p->host.version);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- the report ---- */
+
+static void report_served(struct plugin *p, const struct settings *s)
+{
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		if (s->chained[h])
+			broker_log(p, LOG_LEVEL_INFO, "%s: %zu endpoint%s",
+				   hook_table[h].name, s->chained[h],
+				   s->chained[h] == 1 ? "" : "s");
+	}
+}
+
+static void report_unserved(struct plugin *p, const struct settings *s)
+{
+	bool ignored = s->default_policy == DEFAULT_IGNORE;
+
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		if (!hook_table[h].cacheable || s->chained[h])
+			continue;
+		broker_log(p, ignored ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+			   ignored ? "%s has no endpoint: left to the broker "
+				     "and its other plugins"
+				   : "%s has no endpoint: what it decides on "
+				     "is refused unless another plugin or file "
+				     "of the broker allows it",
+			   hook_table[h].name);
+	}
+}
+
+static bool any(const struct settings *s, enum hook_id v3)
+{
+	return s->chained[v3] || s->chained[broker_hook(v3, true)];
+}
+
+static bool any_blocking(const struct settings *s, enum hook_id v3)
+{
+	enum hook_id hooks[] = { v3, broker_hook(v3, true) };
+
+	for (int k = 0; k < 2; k++) {
+		for (size_t i = 0; i < s->chained[hooks[k]]; i++) {
+			if (s->chain[hooks[k]][i].blocking)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What a 2.0 cannot do of what is asked for. */
+static void report_v20(struct plugin *p, const struct settings *s)
+{
+	const char *version = p->host.version;
+
+	if (any(s, HOOK_AUTH_ON_REGISTER))
+		broker_log(p, LOG_LEVEL_INFO,
+			   "auth_on_register: Mosquitto %s waits for each "
+			   "answer; 2.1 goes on meanwhile",
+			   version);
+	if (any(s, HOOK_AUTH_ON_SUBSCRIBE))
+		broker_log(p, LOG_LEVEL_INFO,
+			   "auth_on_subscribe: on Mosquitto %s a reply cannot "
+			   "rewrite a subscription; one that does refuses it",
+			   version);
+	if (any_blocking(s, HOOK_ON_DELIVER) ||
+	    any_blocking(s, HOOK_ON_UNSUBSCRIBE))
+		broker_log(p, LOG_LEVEL_WARN,
+			   "blocking has no effect on on_deliver and "
+			   "on_unsubscribe: Mosquitto %s cannot rewrite them",
+			   version);
+	if (s->mountpoint)
+		broker_log(p, LOG_LEVEL_WARN,
+			   "vmq_webhooks.mountpoint: on Mosquitto %s every "
+			   "listener has to mount %s; topics without it are "
+			   "refused",
+			   version, s->mountpoint);
+	if (any(s, HOOK_ON_REGISTER) || s->chained[HOOK_ON_CLIENT_WAKEUP])
+		broker_log(p, LOG_LEVEL_INFO,
+			   "on_register, on_client_wakeup: on Mosquitto %s not "
+			   "for clients of listeners with "
+			   "use_identity_as_username or "
+			   "use_subject_as_username",
+			   version);
+}
+
+void broker_report(struct plugin *p, const struct settings *s)
+{
+	broker_log(p, LOG_LEVEL_INFO,
+		   "version %s in Mosquitto %s, %zu webhooks",
+		   VMQ_WEBHOOKS_VERSION, p->host.version, s->webhooks);
+	report_served(p, s);
+	report_unserved(p, s);
+	if (any(s, HOOK_AUTH_ON_REGISTER))
+		broker_log(p, LOG_LEVEL_INFO,
+			   "auth_on_register is never asked on listeners with "
+			   "use_identity_as_username or "
+			   "use_subject_as_username: the certificate decides");
+	if (!p->host.v21)
+		report_v20(p, s);
+}
