@@ -250,7 +250,7 @@ static int on_reload(int event, void *data, void *userdata)
 
 	(void)event;
 	(void)data;
-	p->rechecking = p->ticked;
+	p->rechecking = true;
 	broker_log(p, LOG_LEVEL_INFO,
 		   "SIGHUP: the configuration is read at start-up only; use "
 		   "vmq-admin webhooks register and deregister meanwhile");

@@ -48,6 +48,18 @@ static struct event login_event(const struct plugin *p,
  * next TICK no login can come between, but through 2.0's websockets, and so
  * an offline one of those gets no benefit of the doubt.
  */
+static bool is_recheck(struct plugin *p, const struct mosquitto *client)
+{
+	const struct client *c;
+
+	if (!p->rechecking || p->ticked)
+		return p->rechecking;
+	/* No TICK ends it: only of who is online it is sure. */
+	c = client_find(&p->clients, client);
+	return c && c->state == CLIENT_ONLINE &&
+	       strcmp(c->id, mosquitto_client_id(client)) == 0;
+}
+
 static int recheck(struct plugin *p, const struct mosquitto *client)
 {
 	const struct client *c = client_find(&p->clients, client);
@@ -109,7 +121,7 @@ int broker_on_basic_auth(int event, void *data, void *userdata)
 		return MOSQ_ERR_PLUGIN_DEFER;
 	broker_enter(p, HOOK_COUNT, NULL);
 	broker_announce_arrivals(p);
-	if (p->rechecking)
+	if (is_recheck(p, ed->client))
 		return recheck(p, ed->client);
 	p->arriving = NULL;
 	return log_in(p, ed);

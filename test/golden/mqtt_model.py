@@ -526,6 +526,9 @@ class Model:
         c.active_at = self.clock
         self.connections[letter] = c
         c.session = Session(client_id or "$" + letter, c.version, 0)
+        c.username = self.turn("empty_credential", c.username)
+        c.password = self.turn("password_of_c", self.turn(
+            "empty_credential", c.password))
         if not client_id and (c.version == 3 or
                               (c.version == 4 and not c.clean)):
             self.refuse_connect(c, 2)
@@ -541,7 +544,8 @@ class Model:
 
     def authenticate(self, c, properties):
         """One round of on_auth_m5. VerneMQ's never succeeds (5.22)."""
-        names = {"username": None, "mountpoint": "", "client_id": "undefined"}
+        names = self.turn("auth_names", dict(
+            username=None, mountpoint="", client_id="undefined"), c)
         reply = self.ask("on_auth_m5", dict(
             names, properties=told_properties(
                 self.turn("auth_properties", properties))))
@@ -751,13 +755,12 @@ class Model:
         """VerneMQ closes at a packet beyond max_message_size (section 7)."""
         if not c.max_size or packet_size(step) <= c.max_size:
             return False
-        if self.turn("message_size_bounds_payload", True):
+        if self.turn("message_size_bounds_publishes", True):
             self.crash(c)
             return True
-        if message and len(to_bytes(message.payload)) > c.max_size:
+        if message:
             self.denied(c, message, mid)
-            return True
-        return False
+        return message is not None
 
     def publish(self, c, message, mid):
         reply = self.ask(m5("auth_on_publish", c.version), dict(
@@ -769,7 +772,7 @@ class Model:
         if reply.outcome == CRASH:
             self.crash(c)
         elif reply.outcome != OK:
-            self.denied(c, message, mid)
+            self.denied(c, message, mid, reply.outcome == NEXT)
         else:
             self.published(c, message, message.changed(reply), reply, mid)
 
@@ -784,9 +787,12 @@ class Model:
                          found)
         self.acknowledge(c, asked, mid, code)
 
-    def denied(self, c, message, mid):
+    def denied(self, c, message, mid, undecided=False):
         """Section 8: 3.1 sees nothing, 3.1.1 is closed, 5 is told."""
-        if c.version == 4 and self.turn("denied_publish_closes", True):
+        closes = c.version == 4 and self.turn("denied_publish_closes", True)
+        if closes and undecided:
+            closes = self.turn("undecided_publish_closes", True)
+        if closes:
             self.closed(c)
             self.leave(c, True)
         else:
@@ -833,10 +839,8 @@ class Model:
             return
         if not sub.qos:
             return
-        told = self.turn("offline_message", dict(
-            self.ids(session), **message.body(qos=sub.qos)), message, sub)
-        if told:
-            self.tell("on_offline_message", told)
+        self.tell("on_offline_message", dict(
+            self.ids(session), **message.body(qos=sub.qos)))
         if message.qos:
             session.queue.append((message, sub))
 

@@ -7,9 +7,11 @@ be met exactly. A rule counts as used in a case when it changed something.
 
 The second thing a rule says is who decided it: a number is a decision of
 contract.md, part A; a letter is a section of brokers.md, on what the host
-can and cannot do; "-" is a peculiarity of the recording.
+can and cannot do, "host" the same as read in Mosquitto's source; "-" is a
+peculiarity of the recording.
 """
 
+from mqtt import from_bytes, to_bytes
 from mqtt_model import (CRASH, ERROR, FOREIGN, NEXT, NOT_AUTHORIZED, OK,
                         Reply, decided_properties)
 
@@ -124,6 +126,22 @@ def assigned_id_untold(host, told):
 
 # ---- logins ----
 
+@rule("host", "Mosquitto hands an empty user name or password on as none")
+def empty_credential(host, text):
+    return None if text == "" else text
+
+
+@rule("host", "Mosquitto hands a password on as a C string: up to a NUL")
+def password_of_c(host, password):
+    data = to_bytes(password)
+    return from_bytes(data[:data.index(0)]) if 0 in data else password
+
+
+@rule("5", "on_auth_m5 at CONNECT tells who the client is")
+def auth_names(host, names, c):
+    return dict(names, username=c.username, client_id=c.session.id)
+
+
 @rule("14", "a refused MQTT 5 login is answered 0x87, not 0x86")
 def refused_login_code(host, code):
     return NOT_AUTHORIZED
@@ -184,14 +202,6 @@ def session_end_by_flag(host, ended, c):
     return ended if host.v21 or c.version < 5 else c.clean
 
 
-@rule("g", "on_offline_message tells of what is kept: QoS 1 and 2, with the "
-      "QoS it will have")
-def offline_message(host, body, message, subscription):
-    if not message.qos:
-        return None
-    return dict(body, qos=min(message.qos, subscription.qos))
-
-
 # ---- publishes ----
 
 @rule("13", "a denied publish of MQTT 3.1.1 is acknowledged and dropped "
@@ -206,9 +216,15 @@ def dollar_publish_acknowledged(host, acknowledged):
     return True
 
 
-@rule("k", "max_message_size bounds a PUBLISH's payload; the broker shows a "
-      "plugin no other packet's size")
-def message_size_bounds_payload(host, closes):
+@rule("27", "a publish that no endpoint decides is left to other plugins; "
+      "nobody allows it, and Mosquitto acknowledges it")
+def undecided_publish_closes(host, closes):
+    return False
+
+
+@rule("k", "max_message_size bounds publishes, by denying them; the broker "
+      "shows a plugin no other packet's size")
+def message_size_bounds_publishes(host, closes):
     return False
 
 
@@ -239,9 +255,12 @@ def deliver_told(host, reply):
     return Reply(OK) if changes else reply
 
 
-@rule("g", "on_deliver has the delivery's own QoS, and not what the broker "
-      "has taken out of the properties")
+@rule("g", "on_deliver has the delivery's own QoS on 2.1; on 2.0 QoS and "
+      "retain are the publisher's, and there are no properties")
 def deliver_body(host, body, message, subscription, retained):
+    if not host.v21:
+        return dict(body, qos=message.qos, retain=message.retain,
+                    properties={})
     properties = {k: v for k, v in body["properties"].items() if k != EXPIRY}
     return dict(body, qos=min(message.qos, subscription.qos),
                 properties=properties)
