@@ -260,23 +260,23 @@ static int on_reload(int event, void *data, void *userdata)
 /* ---- start ---- */
 
 static const struct {
-	int event;
 	MOSQ_FUNC_generic_callback callback;
+	int event;
 	bool needs_v21;
 } callbacks[] = {
-	{ MOSQ_EVT_RELOAD, on_reload, false },
-	{ MOSQ_EVT_TICK, on_tick, false },
-	{ MOSQ_EVT_BASIC_AUTH, broker_on_basic_auth, false },
-	{ MOSQ_EVT_ACL_CHECK, broker_on_acl, false },
-	{ BROKER_EVT_MESSAGE, broker_on_message, false },
-	{ MOSQ_EVT_DISCONNECT, broker_on_disconnect, false },
-	{ MOSQ_EVT_EXT_AUTH_START, broker_on_auth_start, false },
-	{ MOSQ_EVT_EXT_AUTH_CONTINUE, broker_on_auth_continue, false },
-	{ MOSQ_EVT_CONNECT, broker_on_connect, true },
-	{ MOSQ_EVT_CLIENT_OFFLINE, broker_on_offline, true },
-	{ MOSQ_EVT_SUBSCRIBE, broker_on_subscribe, true },
-	{ MOSQ_EVT_UNSUBSCRIBE, broker_on_unsubscribe, true },
-	{ MOSQ_EVT_MESSAGE_OUT, broker_on_deliver, true },
+	{ on_reload, MOSQ_EVT_RELOAD, false },
+	{ on_tick, MOSQ_EVT_TICK, false },
+	{ broker_on_basic_auth, MOSQ_EVT_BASIC_AUTH, false },
+	{ broker_on_acl, MOSQ_EVT_ACL_CHECK, false },
+	{ broker_on_message, BROKER_EVT_MESSAGE, false },
+	{ broker_on_disconnect, MOSQ_EVT_DISCONNECT, false },
+	{ broker_on_auth_start, MOSQ_EVT_EXT_AUTH_START, false },
+	{ broker_on_auth_continue, MOSQ_EVT_EXT_AUTH_CONTINUE, false },
+	{ broker_on_connect, MOSQ_EVT_CONNECT, true },
+	{ broker_on_offline, MOSQ_EVT_CLIENT_OFFLINE, true },
+	{ broker_on_subscribe, MOSQ_EVT_SUBSCRIBE, true },
+	{ broker_on_unsubscribe, MOSQ_EVT_UNSUBSCRIBE, true },
+	{ broker_on_deliver, MOSQ_EVT_MESSAGE_OUT, true },
 };
 
 enum {

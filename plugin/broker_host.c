@@ -20,7 +20,7 @@ static int patch_at(const char *p, const char *end)
 		q++;
 	if (q == p + 4 || q == end || *q != '\0')
 		return -1;
-	return atoi(p + 4);
+	return (int)strtol(p + 4, NULL, 10);
 }
 
 static int patch_between(const char *p, const char *end)

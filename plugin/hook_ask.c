@@ -227,6 +227,8 @@ static const struct verdict *ask_after(struct question *q)
 	const struct verdict *v = q->answer;
 
 	q->answer = NULL;
+	if (!v)
+		return verdict_deny("the call ended without an answer");
 	if (v->decision != DECISION_NEXT)
 		return v;
 	verdict_unref(v);

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include "plugin/broker_abi.h"
 
-#define SIZE(s) printf(#s " %zu\n", sizeof(struct s))
+#define SIZE(s)      printf(#s " %zu\n", sizeof(struct s))
 #define AT(s, field) printf(#s "." #field " %zu\n", offsetof(struct s, field))
-#define VALUE(v) printf(#v " %d\n", (int)(v))
+#define VALUE(v)     printf(#v " %d\n", (int)(v))
 
 int main(void)
 {

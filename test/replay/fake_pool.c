@@ -43,8 +43,8 @@ void fake_pool_reset(void)
 void fake_pool_will_answer(long status, const char *body,
 			   const char *cache_control)
 {
-	answers[answers_count++] = (struct answer){ status, body,
-						    cache_control };
+	answers[answers_count++] =
+		(struct answer){ status, body, cache_control };
 }
 
 static void end(unsigned n, const struct pool_reply *reply)

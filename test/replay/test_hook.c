@@ -14,7 +14,7 @@
 #include "plugin/settings.h"
 #include "test/replay/fake_pool.h"
 
-#define OK "{\"result\":\"ok\"}"
+#define OK   "{\"result\":\"ok\"}"
 #define NEXT "{\"result\":\"next\"}"
 #define DENY "{\"result\":{\"error\":\"no\"}}"
 
@@ -66,7 +66,9 @@ static const struct broker_ops ops = {
 
 #define HOOK(name, hook, url)                                                  \
 	{ "vmq_webhooks." name ".hook", hook },                                \
-		{ "vmq_webhooks." name ".endpoint", url }
+	{                                                                      \
+		"vmq_webhooks." name ".endpoint", url                          \
+	}
 
 static struct hooks *hooks_of(const struct settings_opt *opts, size_t n)
 {
@@ -214,9 +216,15 @@ static void whatever_is_no_answer_refuses_and_ends_the_chain(void **state)
 		long status;
 		const char *body;
 	} bad[] = {
-		{ 200, DENY },	 { 200, "" },		{ 200, "[]" },
-		{ 200, "{}" },	 { 200, "{\"result\":1}" }, { 200, "ok" },
-		{ 404, OK },	 { 500, OK },		{ 204, "" },
+		{ 200, DENY },
+		{ 200, "" },
+		{ 200, "[]" },
+		{ 200, "{}" },
+		{ 200, "{\"result\":1}" },
+		{ 200, "ok" },
+		{ 404, OK },
+		{ 500, OK },
+		{ 204, "" },
 		{ 302, OK },
 		{ 200, "{\"result\":\"ok\",\"modifiers\":{\"no\":1}}" },
 	};
@@ -295,7 +303,7 @@ static void only_ok_with_max_age_is_kept(void **state)
 	static const struct {
 		const char *body, *cache_control;
 	} cases[] = {
-		{ OK, NULL },	      { OK, "no-store, max-age=10" },
+		{ OK, NULL },           { OK, "no-store, max-age=10" },
 		{ DENY, "max-age=10" }, { NEXT, "max-age=10" },
 		{ "{}", "max-age=10" },
 	};

@@ -41,7 +41,7 @@ static const struct verdict *decided(enum hook_id hook, const char *body)
 /* Ok with the modifiers `text`. */
 static const struct verdict *modified(enum hook_id hook, const char *text)
 {
-	char body[2000];
+	char body[4096];
 	const struct verdict *v;
 
 	snprintf(body, sizeof(body), "{\"result\":\"ok\",\"modifiers\":%s}",
@@ -68,7 +68,7 @@ static void assert_malformed(enum hook_id hook, const char *body,
 static void assert_refused(enum hook_id hook, const char *text,
 			   const char *word)
 {
-	char body[2000];
+	char body[4096];
 
 	snprintf(body, sizeof(body), "{\"result\":\"ok\",\"modifiers\":%s}",
 		 text);
@@ -103,7 +103,7 @@ static void assert_text_with(enum hook_id hook, const struct codec_opts *opts,
 static void assert_text(enum hook_id hook, const char *text, enum modifier id,
 			const char *expected)
 {
-	char body[2000];
+	char body[4096];
 
 	snprintf(body, sizeof(body), "{\"result\":\"ok\",\"modifiers\":%s}",
 		 text);
@@ -241,7 +241,7 @@ static void what_is_not_json_is_refused(void **state)
 
 static void an_error_does_not_break_the_log(void **state)
 {
-	char body[2000];
+	char body[4096];
 	size_t n;
 
 	(void)state;
@@ -527,7 +527,7 @@ static void nul_where_nobody_looks_is_harmless(void **state)
 static const struct verdict *with_properties(enum hook_id hook,
 					     const char *text)
 {
-	char body[2000];
+	char body[4096];
 
 	snprintf(body, sizeof(body), "{\"properties\":%s}", text);
 	return modified(hook, body);
@@ -536,7 +536,7 @@ static const struct verdict *with_properties(enum hook_id hook,
 static void assert_bad_property(enum hook_id hook, const char *text,
 				const char *word)
 {
-	char body[2000];
+	char body[4096];
 
 	snprintf(body, sizeof(body), "{\"properties\":%s}", text);
 	assert_refused(hook, body, word);

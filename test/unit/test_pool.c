@@ -930,23 +930,21 @@ static void test_idle_connections_close_beside_a_used_one(void **state)
 	assert_true(http_server_wait_held(f->server, COUNT(got)));
 	answer_at_once(f);
 	collect_all(f, got, COUNT(got));
-	assert_int_equal(counts_of(f).open, 5);
+	assert_int_equal(counts_of(f).most_open, 5);
 	while (counts_of(f).open > 1 && pool_now_ms() < end)
 		call_ok(f);
 	for (i = 0; i < 50; i++)
 		call_ok(f);
 	assert_int_equal(counts_of(f).open, 1);
-	assert_int_equal(counts_of(f).opened, 5);
 	clear_all(got, COUNT(got));
 }
 
-/* So late that all of a few calls are under way together. */
-static void answer_together(const struct http_request *req,
-			    struct http_answer *ret, void *arg)
+static void hold_first_delay_rest(const struct http_request *req,
+				  struct http_answer *ret, void *arg)
 {
-	(void)req;
 	(void)arg;
-	ret->delay_ms = 20;
+	ret->hold = req->connection == 0;
+	ret->delay_ms = 50; /* so that all of a few are under way together */
 }
 
 /* While one call keeps the endpoint from starting afresh, the others' idle
@@ -962,11 +960,10 @@ static void test_closed_idle_connections_are_replaced(void **state)
 	opts.idle_ms = 50;
 	opts.max_connections = COUNT(got) + 1;
 	configure(f, &opts);
-	hold_answers(f);
+	http_server_handle(f->server, hold_first_delay_rest, NULL);
 	submit(f, &slow);
 	assert_true(http_server_wait_held(f->server, 1));
 	for (round = 0; round < 3; round++) {
-		http_server_handle(f->server, answer_together, f);
 		for (i = 0; i < COUNT(got); i++)
 			submit(f, &got[i]);
 		collect_all(f, got, COUNT(got));
@@ -979,19 +976,19 @@ static void test_closed_idle_connections_are_replaced(void **state)
 	answer_at_once(f);
 	collect(f, &slow);
 	assert_int_equal(slow.error, 0);
-	assert_int_equal(counts_of(f).opened, 1 + 3 * COUNT(got));
-	assert_int_equal(counts_of(f).most_open, 1 + COUNT(got));
+	assert_in_range(counts_of(f).opened, 1 + 3, 1 + 3 * COUNT(got));
+	assert_in_range(counts_of(f).most_open, 2, 1 + COUNT(got));
 	clear(&slow);
 }
 
 /* Nor is one in use, be it new or used before. */
 static void test_slow_answer_outlives_idle_ms(void **state)
 {
-	const struct http_answer slow = { .delay_ms = 120 };
+	const struct http_answer slow = { .delay_ms = 300 };
 	struct fixture *f = *state;
 	struct pool_endpoint_opts opts = options(f->url);
 
-	opts.idle_ms = 60;
+	opts.idle_ms = 150;
 	configure(f, &opts);
 	http_server_answer(f->server, &slow);
 	call_ok(f);
@@ -1281,13 +1278,13 @@ static void test_hanging_name_resolver_delays_nobody(void **state)
 		call_ok(f);
 		pool_collect(f->pool);
 	}
-	assert_in_range(hanging.elapsed_ms, 200, 400);
+	assert_in_range(hanging.elapsed_ms, 200, 2000);
 	assert_int_equal(hanging.error, -ETIMEDOUT);
 	submit_to(f, &other, "http://some.hang/");
 	wait_asked();
 	pool_stop(f->pool);
 	assert_int_equal(other.error, -ECANCELED);
-	assert_in_range(pool_now_ms() - before, 200, 2000);
+	assert_in_range(pool_now_ms() - before, 200, 5000);
 	let_names_go(true);
 	clear(&hanging);
 	clear(&other);
@@ -1477,19 +1474,19 @@ static void test_lane_goes_on_after_a_failure(void **state)
 
 static void test_waiting_in_a_lane_costs_no_time(void **state)
 {
-	const struct http_answer slow = { .delay_ms = 80 };
+	const struct http_answer slow = { .delay_ms = 100 };
 	struct fixture *f = *state;
-	struct got got[4];
+	struct got got[6];
 	size_t i;
 
 	configure_url(f, f->url);
 	http_server_answer(f->server, &slow);
 	for (i = 0; i < COUNT(got); i++)
-		submit_any(f, &got[i], f->url, "{}", "joe", 200, NULL);
+		submit_any(f, &got[i], f->url, "{}", "joe", 500, NULL);
 	collect_all(f, got, COUNT(got));
 	for (i = 0; i < COUNT(got); i++)
 		assert_int_equal(got[i].error, 0);
-	assert_in_range(got[3].elapsed_ms, 320, 3000);
+	assert_in_range(got[5].elapsed_ms, 600, 6000);
 	clear_all(got, COUNT(got));
 }
 
@@ -1573,6 +1570,38 @@ static void test_many_calls_in_many_lanes(void **state)
  * Waiting and collecting
  */
 
+struct letter {
+	struct mail mail;
+	pthread_t by;
+	atomic_bool received;
+	struct mailbox *back; /* posted there from receive() */
+};
+
+static void receive_letter(struct mail *self)
+{
+	struct letter *l = (struct letter *)self;
+
+	if (l->back) {
+		struct mailbox *box = l->back;
+
+		l->back = NULL;
+		l->by = pthread_self();
+		assert_int_equal(mailbox_reply(box, &l->mail), 0);
+		return;
+	}
+	l->received = true;
+}
+
+/* What it does on account of what was before this, it has done. */
+static void let_dispatcher_pass(struct fixture *f)
+{
+	struct letter l = { .mail = { .receive = receive_letter } };
+
+	assert_int_equal(mailbox_post(pool_loop_box(f->pool), &l.mail), 0);
+	while (!l.received)
+		let_pass(1);
+}
+
 static void test_wait_runs_that_call_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -1643,7 +1672,7 @@ static void test_waited_for_answer_wakes_nobody(void **state)
 	assert_int_equal(pool_wait(f->pool, submit_to(f, &got, f->url),
 				   pool_now_ms() + PATIENCE_MS),
 			 0);
-	let_pass(10);
+	let_dispatcher_pass(f);
 	assert_int_equal(f->wakes, 0);
 	clear(&got);
 }
@@ -1655,7 +1684,7 @@ static void test_wakes_repeat_until_collected(void **state)
 	unsigned wakes;
 
 	configure_url(f, f->url);
-	let_pass(5);
+	let_dispatcher_pass(f);
 	assert_int_equal(f->wakes, 0);
 	submit(f, &got);
 	while (f->wakes < 5)
@@ -1663,7 +1692,7 @@ static void test_wakes_repeat_until_collected(void **state)
 	assert_false(got.done);
 	pool_collect(f->pool);
 	assert_true(got.done);
-	let_pass(5);
+	let_dispatcher_pass(f);
 	wakes = f->wakes;
 	let_pass(20);
 	assert_int_equal(f->wakes, wakes);
@@ -1675,14 +1704,15 @@ static void test_wakes_are_no_storm(void **state)
 {
 	struct fixture *f = *state;
 	struct got got;
-	unsigned wakes;
+	int64_t before;
 
 	configure_url(f, f->url);
 	submit(f, &got);
 	wait_for_wake(f);
-	wakes = f->wakes;
+	before = pool_now_ms();
+	f->wakes = 0;
 	let_pass(50);
-	assert_in_range(f->wakes - wakes, 10, 80);
+	assert_in_range(f->wakes, 1, pool_now_ms() - before + 5);
 	pool_collect(f->pool);
 	clear(&got);
 }
@@ -1739,28 +1769,6 @@ static void test_done_may_submit_and_wait(void **state)
 	assert_true(n.waited.done);
 	clear(&n.submitted);
 	clear(&n.waited);
-}
-
-struct letter {
-	struct mail mail;
-	pthread_t by;
-	bool received;
-	struct mailbox *back; /* posted there from receive() */
-};
-
-static void receive_letter(struct mail *self)
-{
-	struct letter *l = (struct letter *)self;
-
-	if (l->back) {
-		struct mailbox *box = l->back;
-
-		l->back = NULL;
-		l->by = pthread_self();
-		assert_int_equal(mailbox_reply(box, &l->mail), 0);
-		return;
-	}
-	l->received = true;
 }
 
 static void test_mail_goes_both_ways(void **state)

@@ -271,8 +271,9 @@ static void a_webhook_without_its_half_is_an_error(void **state)
 		     "@:1: vmq_webhooks.w (its first key is here): it has no "
 		     "hook");
 	opt("vmq_webhooks.w.hook", "on_publish");
-	expect_error(NULL, "plugin_opt_vmq_webhooks.w.hook: vmq_webhooks.w (its "
-			   "first key is here): it has no endpoint");
+	expect_error(NULL,
+		     "plugin_opt_vmq_webhooks.w.hook: vmq_webhooks.w (its "
+		     "first key is here): it has no endpoint");
 }
 
 static void too_many_webhooks_are_an_error(void **state)
