@@ -14,7 +14,6 @@
 #                     and undefined; pool and admin under thread
 #   make memcheck     unit tests and one broker run under valgrind
 #   make symbols      what the .so exports
-#   make docs         the examples in README and docs/
 #
 # Knobs:
 #   DEV=1           every warning is an error (check and lint set it)
@@ -69,7 +68,7 @@ Q := @
 say = @printf '  %-6s %s\n' $(1) $@
 endif
 
-.PHONY: all demo check unit golden broker sanitize memcheck symbols docs \
+.PHONY: all demo check unit golden broker sanitize memcheck symbols \
         lint layers headers format tidy banned install clean tests
 .SECONDARY:
 .DELETE_ON_ERROR:

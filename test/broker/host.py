@@ -167,7 +167,7 @@ class Broker:
 
     def config(self):
         out = ["user root", "log_dest stderr", "log_type all",
-               "log_timestamp_format %s"]
+               "log_timestamp_format %s", "set_tcp_nodelay true"]
         if self.per_listener:
             out.append("per_listener_settings true")
         out.append("listener %d 127.0.0.1" % self.port)

@@ -6,7 +6,7 @@ import json
 import time
 
 from endpoint import DENY, NEXT, OK, Drop, Stall, ok
-from host import ALL, BrokerTest, dynsec_path, endpoint_conf
+from host import ALL, BrokerTest, dynsec_path, endpoint_conf, version
 
 VERSIONS = (3, 4, 5)
 
@@ -455,17 +455,45 @@ class Modifiers(PublishTest):
         self.arrives(sub, "re/written", "x", qos=2)
         self.nothing_but(ep, pub, sub)
 
-    def test_verdict_of_a_repeated_qos2_message(self):
-        """Queued QoS 2 messages are checked again at reconnect, without a
-        message following: that verdict must not hit the next publish."""
+    def repeated_qos2(self):
+        """A client that comes back while a QoS 2 message of its, rewritten,
+        waits for its PUBREL. 2.0.21 and 2.1 ask about that message again,
+        and no MESSAGE follows: that verdict must hit nothing."""
         ep, b, sub = self.stage()
         self.answer(ep, ok(topic="re/written", payload=b64("changed")))
         pub = self.online(b, "c1", clean=False)
         mid = pub.send_publish("t", "x", 2)
         pub.wait("PUBREC", mid=mid)
         pub.reset()
+        ep.wait_for("on_client_offline")
+        ep.forget()
         self.answer(ep, ok(topic="stolen", payload=b64("stolen")))
         pub = self.online(b, "c1", clean=False)
+        asked = [r["topic"] for r in ep.of("auth_on_publish")]
+        self.assertEqual(asked, [] if version() == "2.0.11"
+                         else ["re/written"])
+        return ep, b, sub, pub, mid
+
+    def test_verdict_of_a_repeated_message(self):
+        ep, b, sub, pub, mid = self.repeated_qos2()
+        self.answer(ep, OK)
+        for qos in (0, 1, 2):
+            pub.publish("re/written", "mine", qos, mid=100 + qos)
+            self.arrives(sub, "re/written", "mine")
+        pub.ack("PUBREL", mid)
+        pub.wait("PUBCOMP", mid=mid)
+        self.arrives(sub, "re/written", "changed")
+        sub.quiet()
+
+    def test_verdict_of_a_repeated_message_and_others(self):
+        ep, b, sub, pub, mid = self.repeated_qos2()
+        self.answer(ep, OK)
+        other = self.online(b, "other", 5)
+        other.publish("re/written", "mine", 1)
+        self.arrives(sub, "re/written", "mine")
+
+    def test_verdict_of_a_repeated_message_sent_again(self):
+        ep, b, sub, pub, mid = self.repeated_qos2()
         pub.send_publish("t", "x", 2, mid=mid, dup=True)
         pub.wait("PUBREC", mid=mid)
         self.answer(ep, OK)

@@ -53,7 +53,7 @@ IMPATIENCE = 0.2    # once something was missing
 # Decision 19: a notification answered so is sent again.
 RETRIED = (429, 502, 503, 504)
 # These may come a step later (golden/README.md).
-LEAVING = ("on_client_gone", "on_client_offline")
+LEAVING = ("on_client_gone", "on_client_offline", "on_session_expired")
 # What comes in has its own order: VerneMQ tells of it from another process,
 # and here the subscriptions of a packet are told once it is through
 # (decision 4).
@@ -437,8 +437,8 @@ class Comparison:
         return out
 
     def leavers(self, i, want, have, last):
-        """on_client_gone and on_client_offline, in this step or the next;
-        of a session that is taken over before its successor's wakeup."""
+        """The ends of sessions, in this step or the next; of one that is
+        taken over before its successor's wakeup."""
         for n, hooks in ((0, want), (2, have)):
             for h, b in hooks:
                 if h in LEAVING:

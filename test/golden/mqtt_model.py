@@ -346,6 +346,7 @@ class Session:
         self.subscriptions = {}
         self.queue = []
         self.left_at = 0
+        self.told_gone = False
         self.will = None            # delayed: (when, connection)
         self.had_retained = False   # a retained message of QoS 1 came
 
@@ -651,10 +652,7 @@ class Model:
         old = self.sessions.get(c.session.id)
         if old and old.connection:
             other = old.connection
-            if other.version == 5:
-                self.receive(other.letter, "DISCONNECT", rc=TAKEN_OVER,
-                             properties={})
-            self.closed(other)
+            self.disconnected(other, TAKEN_OVER)
             self.publish_will(other)
             gone = (self.turn("session_end_by_flag", old.clean, other) or
                     c.clean)
@@ -674,15 +672,28 @@ class Model:
         self.receive(c.letter, "CLOSED")
         c.open = False
 
+    def disconnected(self, c, code):
+        """The broker ends a connection, and tells MQTT 5 why."""
+        code = self.turn("end_untold", code)
+        if c.version == 5 and code:
+            self.receive(c.letter, "DISCONNECT", rc=code, properties={})
+        self.closed(c)
+
     def detach(self, c):
         """The connection is gone; the session stays or goes."""
         s = c.session
         s.connection, s.left_at = None, self.clock
-        gone = self.turn("session_end_by_flag", s.clean, c)
-        self.tell("on_client_gone" if gone else "on_client_offline",
+        s.told_gone = self.turn("session_end_by_flag", s.clean, c)
+        self.tell("on_client_gone" if s.told_gone else "on_client_offline",
                   self.ids(s))
         if s.clean:
-            self.sessions.pop(s.id, None)
+            self.expired(s)
+
+    def expired(self, s):
+        """The session ends. Nobody hears it who was told so already."""
+        self.sessions.pop(s.id, None)
+        if not s.told_gone:
+            self.tell("on_session_expired", self.ids(s))
 
     def leave(self, c, with_will):
         """The client ends a session that is up."""
@@ -1008,10 +1019,7 @@ class Model:
         for c in list(self.connections.values()):
             if (c.open and c.keepalive and
                     self.clock - c.active_at >= 1.5 * c.keepalive):
-                if c.version == 5:
-                    self.receive(c.letter, "DISCONNECT", rc=KEEP_ALIVE,
-                                 properties={})
-                self.closed(c)
+                self.disconnected(c, KEEP_ALIVE)
                 self.leave(c, True)
         for s in list(self.sessions.values()):
             if s.will and self.clock >= s.will[0]:
@@ -1021,8 +1029,7 @@ class Model:
                     self.publish_will(c)
             if (not s.connection and s.expiry is not None and
                     self.clock >= s.left_at + s.expiry):
-                del self.sessions[s.id]
-                self.tell("on_session_expired", self.ids(s))
+                self.expired(s)
 
 
 def packet_size(step):

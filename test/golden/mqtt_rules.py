@@ -12,8 +12,8 @@ peculiarity of the recording.
 """
 
 from mqtt import from_bytes, to_bytes
-from mqtt_model import (CRASH, ERROR, FOREIGN, NEXT, NOT_AUTHORIZED, OK,
-                        Reply, decided_properties)
+from mqtt_model import (CRASH, ERROR, FOREIGN, KEEP_ALIVE, NEXT,
+                        NOT_AUTHORIZED, OK, Reply, decided_properties)
 
 RULES = {}
 EXPIRY = "p_message_expiry_interval"
@@ -107,16 +107,20 @@ def auth_properties(host, properties):
             if k in ("p_authentication_method", "p_authentication_data")}
 
 
-@rule("16", "2.0 does not know a PUBLISH's properties when it asks")
+def without_expiry(properties):
+    return {k: v for k, v in properties.items() if k != EXPIRY}
+
+
+@rule("16", "2.0 does not know a PUBLISH's properties when it asks; 2.1 has "
+      "taken the expiry out")
 def publish_properties_asked(host, properties):
-    return properties if host.v21 else {}
+    return without_expiry(properties) if host.v21 else {}
 
 
 @rule("16", "the broker takes the expiry out of a PUBLISH before it tells")
 def publish_properties_told(host, properties, reply):
-    if reply.get("properties"):
-        return properties
-    return {k: v for k, v in properties.items() if k != EXPIRY}
+    return properties if reply.get("properties") else without_expiry(
+        properties)
 
 
 @rule("16", "whether the broker gave a client its id is not told")
@@ -197,9 +201,17 @@ def will_asked_when_published(host, late):
 # ---- sessions ----
 
 @rule("h", "2.0 does not tell MQTT 5's session expiry: a session counts as "
-      "gone when it began with clean start, else as offline")
+      "gone when it began with clean start, else as offline, and as expired "
+      "once it is found to be gone")
 def session_end_by_flag(host, ended, c):
     return ended if host.v21 or c.version < 5 else c.clean
+
+
+@rule("host", "Mosquitto ends a connection whose keep-alive is over without a "
+      "DISCONNECT; 2.0.11 one that is taken over, too")
+def end_untold(host, code):
+    silent = code == KEEP_ALIVE or host.version == "2.0.11"
+    return None if silent else code
 
 
 # ---- publishes ----
@@ -261,9 +273,8 @@ def deliver_body(host, body, message, subscription, retained):
     if not host.v21:
         return dict(body, qos=message.qos, retain=message.retain,
                     properties={})
-    properties = {k: v for k, v in body["properties"].items() if k != EXPIRY}
     return dict(body, qos=min(message.qos, subscription.qos),
-                properties=properties)
+                properties=without_expiry(body["properties"]))
 
 
 @rule("-", "after a retained message a VerneMQ session of MQTT 5 misses its "
