@@ -486,10 +486,36 @@ class Modifiers(PublishTest):
         sub.quiet()
 
     def test_verdict_of_a_repeated_message_and_others(self):
-        ep, b, sub, pub, mid = self.repeated_qos2()
-        self.answer(ep, OK)
-        other = self.online(b, "other", 5)
-        other.publish("re/written", "mine", 1)
+        """The same, and somebody else's message comes before any tick."""
+        ep, b, sub = self.stage()
+        self.answer(ep, ok(topic="re/written"))
+        pub, holder = self.online(b, "c1", clean=False), self.online(b, "h")
+        other = self.online(b, "other")
+        mid = pub.send_publish("t", "x", 2)
+        pub.wait("PUBREC", mid=mid)
+        pub.reset()
+        ep.wait_for("on_client_offline")
+        hold, login = Stall(OK), Stall(OK)
+        self.answer(ep, lambda r: {"h": hold, "other": OK}.get(
+            r["client_id"], ok(topic="stolen", payload=b64("stolen"))))
+        pub = self.client(b, "c1").open()
+        # the broker stands still while all this arrives
+        if self.v21:
+            ep.answers["auth_on_register"] = login
+            pub.send_connect("u", "p", clean=False)
+            ep.wait_for("auth_on_register", 5)
+        holder.send_publish("held", "x", 1)
+        ep.wait_for("auth_on_publish", client_id="h")
+        if self.v21:
+            login.release()
+            time.sleep(0.1)
+        else:
+            pub.send_connect("u", "p", clean=False)
+        other.send_publish("re/written", "mine", 1)
+        hold.release()
+        pub.wait("CONNACK")
+        other.wait("PUBACK")
+        self.arrives(sub, "held", "x")
         self.arrives(sub, "re/written", "mine")
 
     def test_verdict_of_a_repeated_message_sent_again(self):
