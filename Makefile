@@ -10,6 +10,7 @@
 #   make unit         unit and replay tests
 #   make golden       the cases recorded from VerneMQ (GOLDEN=folder)
 #   make broker       the suite on real brokers
+#   make mqtt         conversations recorded with VerneMQ, on real brokers
 #   make sanitize     unit and golden tests, and one broker run, under address
 #                     and undefined; pool and admin under thread
 #   make memcheck     unit tests and one broker run under valgrind
@@ -68,7 +69,7 @@ Q := @
 say = @printf '  %-6s %s\n' $(1) $@
 endif
 
-.PHONY: all demo check unit golden broker sanitize memcheck symbols \
+.PHONY: all demo check unit golden broker mqtt sanitize memcheck symbols \
         lint layers headers format tidy banned install clean tests
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -125,11 +126,13 @@ unit: $(UNIT_BIN)
 
 GOLDEN ?= ../shared/golden
 golden: $(OUT)/test/golden
-	$(Q)for kind in requests responses chains cache-key; do \
-		$(OUT)/test/golden $$kind $(GOLDEN)/$$kind.json || exit 1; done
+	$(Q)scripts/run-golden $< $(GOLDEN) requests responses chains cache-key
 
 broker: all
 	$(Q)test/broker/run --all
+
+mqtt sanitize memcheck:
+	$(Q)scripts/check $@
 
 symbols: $(OUT)/vmq_webhooks.so
 	$(Q)scripts/check-symbols $<

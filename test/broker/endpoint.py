@@ -307,8 +307,8 @@ class Endpoint:
                 connection = Connection(self, sock, self.accepted)
                 self.connections[connection.number] = connection
                 self.most_open = max(self.most_open, len(self.connections))
+                connection.thread.start()
                 self.changed.notify_all()
-            connection.thread.start()
 
     def gone(self, connection):
         with self.changed:

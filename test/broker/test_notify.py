@@ -227,9 +227,9 @@ class Notify(BrokerTest):
         ep, b = self.stage()
         c = self.online(b, "c1")
         took = []
-        for i in range(20):
+        for i in range(40):
             began = time.monotonic()
             c.publish("t/%d" % i, "x", 1)
             took.append(ep.wait_for("on_publish", topic="t/%d" % i).time
                         - began)
-        self.assertLess(sorted(took)[10], 0.03 * self.scale)
+        self.quick(took)

@@ -164,8 +164,8 @@ class Pool(BrokerTest):
         asked, told, b = self.stage()
         c = self.online(b, "c1")
         took = []
-        for i in range(30):
+        for i in range(40):
             began = time.monotonic()
             c.publish("t", "x" * 3000, 1)
             took.append(time.monotonic() - began)
-        self.assertLess(sorted(took)[15], 0.02 * self.scale)
+        self.quick(took)

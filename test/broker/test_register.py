@@ -578,13 +578,13 @@ class RegisterTime(BrokerTest):
         ep.answers.clear()
         self.online(b, "warm")
         took = []
-        for i in range(20):
+        for i in range(40):
             c = self.client(b, "c%d" % i).open()
             began = time.monotonic()
             c.send_connect("u", "p")
             c.wait("CONNACK")
             took.append(time.monotonic() - began)
-        self.assertLess(sorted(took)[10], 0.03 * self.scale)
+        self.quick(took)
 
     def test_answer_belongs_to_one_login(self):
         """A client leaves; its answer must not admit its successor."""

@@ -47,7 +47,8 @@ HOOKS = tuple(h + m for h in WITH_M5 for m in ("", "_m5")) + (
     "on_client_offline", "on_client_gone", "on_session_expired")
 BLOCKING = ("on_deliver", "on_unsubscribe")
 
-PATIENCE = 2.0      # seconds that a step may take to show what is expected
+PATIENCE = 3.0      # seconds that a step may take to show what is expected
+WAITING = 8.0       # the same after a wait: 2.0 looks at keep-alives rarely
 RETRIES = 15.0      # the same where notifications are tried again
 IMPATIENCE = 0.2    # once something was missing
 # Decision 19: a notification answered so is sent again.
@@ -243,7 +244,10 @@ class Play:
 
     def settle(self, step, expected, seen):
         """Until everything expected is there and all is quiet."""
-        deadline = time.monotonic() + self.patience
+        patience = self.patience
+        if step["do"] == "wait":
+            patience = max(patience, WAITING * mqtt.time_scale())
+        deadline = time.monotonic() + patience
         pinged = False
         while True:
             self.pump()
@@ -362,10 +366,20 @@ class Mids:
 def lanes(packets):
     """Acknowledgements and deliveries may pass each other."""
     out = {}
-    for p in packets:
+    for p in listed(packets):
         lane = p["type"] if p["type"] in ("PUBLISH", "PUBREL") else "other"
         out.setdefault(lane, []).append(p)
     return out
+
+
+def listed(packets):
+    """Subscription identifiers as a list, however they were written down."""
+    for p in packets:
+        ids = p.get("properties", {}).get("p_subscription_id")
+        if isinstance(ids, int):
+            p = dict(p, properties=dict(p["properties"],
+                                        p_subscription_id=[ids]))
+        yield p
 
 
 def aged(expected, got):
@@ -624,7 +638,7 @@ def gathered(steps):
             out.setdefault("%s of %s" % (hook, body["client_id"]),
                            []).append(body)
         for letter, packets in step.received.items():
-            for p in packets:
+            for p in listed(packets):
                 if p["type"] in ("PUBLISH", "PUBREL"):
                     p = {k: v for k, v in p.items() if k != "mid"}
                 out.setdefault("%s to %s" % (p["type"], letter),

@@ -247,11 +247,11 @@ def check_topics(hook, topics):
 
 
 def read_topics(hook, value):
-    if value == []:
-        # "as requested" for MQTT 3; for MQTT 5 no subscription at all
-        return Reply(OK, topics=[] if hook == "auth_on_subscribe_m5"
-                     else None)
-    if value in ({}, None):
+    if value == [] and hook == "auth_on_subscribe_m5":
+        return Reply(OK, topics=[])     # no subscription at all
+    if value == [] and hook != "on_unsubscribe_m5":
+        return Reply(OK)                # as requested
+    if not value:
         return Reply(CRASH, empty=True)
     if isinstance(value, list):
         return check_topics(hook, value)
@@ -302,6 +302,7 @@ class Message:
         self.topic, self.payload = topic, payload
         self.qos, self.retain = qos, retain
         self.properties = dict(properties or {})
+        self.decided = False        # a reply has set the properties
 
     def body(self, **more):
         out = {"qos": self.qos, "topic": self.topic,
@@ -318,6 +319,7 @@ class Message:
             new.payload = from_bytes(base64.b64decode(reply.get("payload")))
         if reply.get("properties"):
             new.properties = decided_properties(reply.get("properties"))
+            new.decided = True
         return new
 
 
@@ -625,6 +627,8 @@ class Model:
         more = {}
         if c.version == 5:
             more["properties"] = self.turn("connack_properties", connack)
+        if c.version == 3:
+            present = self.turn("session_present_in_31", present)
         self.receive(c.letter, "CONNACK", session_present=int(present), rc=0,
                      **more)
         queue, c.session.queue = c.session.queue, []
@@ -638,6 +642,10 @@ class Model:
             self.names(c), **will.body(),
             **self.props(c.version, will.properties)))
         if reply.outcome == OK:
+            will = will.changed(reply)
+            c.will = dict(topic=will.topic, payload=will.payload,
+                          qos=will.qos, retain=will.retain,
+                          props=will.properties)
             return True
         c.will = None
         if reply.outcome == CRASH:
@@ -778,8 +786,10 @@ class Model:
             self.names(c), **message.body(), **self.props(
                 c.version, self.turn("publish_properties_asked",
                                      message.properties))))
-        if reply.outcome == OK and "mountpoint" in reply.modifiers:
+        if reply.outcome == OK:
             reply = self.turn("publish_changes_isolation", reply)
+        if reply.outcome == OK:
+            reply = self.turn("reserved_topic_refused", reply)
         if reply.outcome == CRASH:
             self.crash(c)
         elif reply.outcome != OK:
@@ -791,7 +801,7 @@ class Model:
         self.tell(m5("on_publish", c.version), dict(
             self.names(c), **message.body(), **self.props(
                 c.version, self.turn("publish_properties_told",
-                                     message.properties, reply))))
+                                     message.properties, message))))
         abroad = reply.get("mountpoint") not in FOREIGN
         found = False if abroad else self.route(message, c)
         code = self.turn("no_matching_subscribers", 0, c, asked, message,
@@ -862,10 +872,11 @@ class Model:
         properties = dict(message.properties)
         if sub.ident:
             properties["p_subscription_id"] = [sub.ident]
+        retain = retained or (sub.rap and message.retain)
         body = dict(self.names(c), **message.body(
-            qos=sub.qos, retain=retained,
+            qos=sub.qos, retain=retain,
             properties=told_properties(properties)))
-        body = self.turn("deliver_body", body, message, sub, retained)
+        body = self.turn("deliver_body", body, message, sub)
         hook = m5("on_deliver", c.version)
         reply = self.ask(hook, body, told="deliver_told")
         if reply.outcome == CRASH:
@@ -875,8 +886,7 @@ class Model:
             message = message.changed(reply)
             if reply.get("properties"):
                 properties = message.properties
-        self.send(c, message, min(message.qos, sub.qos),
-                  retained or (sub.rap and message.retain), properties)
+        self.send(c, message, min(message.qos, sub.qos), retain, properties)
 
     def send(self, c, message, qos, retain, properties):
         fields = dict(dup=False, qos=qos, retain=retain, topic=message.topic)
@@ -988,19 +998,23 @@ class Model:
         mid = c.mid()
         topics = step["args"]["topics"]
         properties = step["args"].get("props_") or {}
-        hook = m5("on_unsubscribe", c.version)
-        body = dict(self.names(c), topics=self.turn(
-            "packet_order", list(reversed(topics)), topics),
-            **self.props(c.version, self.turn("unsubscribe_properties",
-                                              properties)))
-        reply = self.ask(hook, body, told="unsubscribe_told")
-        if reply.outcome == CRASH:
-            self.crash(c)
-            return
-        if reply.outcome != OK or reply.topics is None:
-            reply = Reply(OK, topics=topics)
-        had = [c.session.subscriptions.pop(t, None) is not None
-               for t in reply.topics]
+        had = []
+        for question in self.turn("unsubscribe_questions",
+                                  [list(reversed(topics))], topics):
+            reply = self.ask(
+                m5("on_unsubscribe", c.version),
+                dict(self.names(c), topics=question, **self.props(
+                    c.version, self.turn("unsubscribe_properties",
+                                         properties))),
+                told="unsubscribe_told")
+            if reply.outcome == CRASH:
+                self.crash(c)
+                return
+            if reply.outcome == OK and reply.topics is not None:
+                question = self.turn("one_unsubscribed", reply.topics,
+                                     question)
+            had += [c.session.subscriptions.pop(t, None) is not None
+                    for t in question]
         if c.version == 5:
             codes = self.turn("unsuback_codes", [0] * len(topics), had)
             self.receive(c.letter, "UNSUBACK", mid=mid, properties={},

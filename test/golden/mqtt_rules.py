@@ -118,9 +118,8 @@ def publish_properties_asked(host, properties):
 
 
 @rule("16", "the broker takes the expiry out of a PUBLISH before it tells")
-def publish_properties_told(host, properties, reply):
-    return properties if reply.get("properties") else without_expiry(
-        properties)
+def publish_properties_told(host, properties, message):
+    return properties if message.decided else without_expiry(properties)
 
 
 @rule("16", "whether the broker gave a client its id is not told")
@@ -170,6 +169,11 @@ def clean_session_kept(host, wanted, own):
       "takes and forgets it")
 def session_expiry_applied(host, own, wanted):
     return wanted if host.v21 else own
+
+
+@rule("host", "the CONNACK of MQTT 3.1 has no flag for a resumed session")
+def session_present_in_31(host, present):
+    return False
 
 
 @rule("i", "Mosquitto's CONNACK tells its limits")
@@ -248,6 +252,12 @@ def publish_changes_isolation(host, reply):
     return reply
 
 
+@rule("28", "no reply rewrites a topic into $SYS, $CONTROL or $share")
+def reserved_topic_refused(host, reply):
+    first = reply.get("topic", "").split("/")[0]
+    return Reply(ERROR) if first in ("$SYS", "$CONTROL", "$share") else reply
+
+
 @rule("e", "Mosquitto's PUBACK tells MQTT 5 that nobody is subscribed; of a "
       "message that is republished it always says so")
 def no_matching_subscribers(host, code, c, asked, message, found):
@@ -267,14 +277,19 @@ def deliver_told(host, reply):
     return Reply(OK) if changes else reply
 
 
-@rule("g", "on_deliver has the delivery's own QoS on 2.1; on 2.0 QoS and "
-      "retain are the publisher's, and there are no properties")
-def deliver_body(host, body, message, subscription, retained):
+@rule("g", "on_deliver has the delivery's own QoS on 2.1, but not the "
+      "subscription's identifier and an expiry that is running; on 2.0 QoS "
+      "and retain are the publisher's, and there are no properties")
+def deliver_body(host, body, message, subscription):
     if not host.v21:
         return dict(body, qos=message.qos, retain=message.retain,
                     properties={})
+    properties = dict(body["properties"])
+    properties.pop("p_subscription_id", None)
+    if not message.decided:
+        properties = without_expiry(properties)
     return dict(body, qos=min(message.qos, subscription.qos),
-                properties=without_expiry(body["properties"]))
+                properties=properties)
 
 
 @rule("-", "after a retained message a VerneMQ session of MQTT 5 misses its "
@@ -338,9 +353,16 @@ def refusal_unseen_in_31(host, codes, version, wanted):
             for code, (_, s) in zip(codes, wanted)]
 
 
-@rule("4", "unsubscribed filters are told in packet order")
-def packet_order(host, reverse, topics):
-    return topics
+@rule("4", "unsubscribed filters are told in packet order; with blocking = on "
+      "they are asked about one by one")
+def unsubscribe_questions(host, questions, topics):
+    return [[t] for t in topics] if host.blocking else [topics]
+
+
+@rule("2", "a reply that rewrites one unsubscribed filter into several, or "
+      "none, has no effect")
+def one_unsubscribed(host, topics, question):
+    return topics if len(topics) == 1 else question
 
 
 @rule("4", "on_unsubscribe is told, not asked")

@@ -56,12 +56,19 @@ static int64_t now_ms(void *ctx)
 	return broker.now;
 }
 
+static const struct modifier_without_effect without_effect[] = {
+	{ MODIFIER_RETRY_INTERVAL, "retry_interval",
+	  1u << HOOK_AUTH_ON_REGISTER },
+};
+
 static const struct broker_ops ops = {
 	.complete_auth = complete_auth,
 	.log = log_line,
 	.wake = wake,
 	.now_ms = now_ms,
 	.delays_logins = true,
+	.without_effect = without_effect,
+	.without_effect_count = 1,
 };
 
 #define HOOK(name, hook, url)                                                  \
@@ -263,6 +270,97 @@ static void what_cannot_be_sent_refuses(void **state)
 	fake_pool_refuse_next(-ENOMEM);
 	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
 	assert_int_equal(fake_calls_count, 0);
+	end(hooks);
+}
+
+/* ---- on_error ---- */
+
+static struct hooks *lenient_login(const char *on_error)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "auth_on_register", "http://one/"),
+		{ "vmq_webhooks.a.on_error", on_error },
+	};
+
+	return hooks_of(opts, 3);
+}
+
+static void on_error_governs_what_is_no_answer(void **state)
+{
+	static const long none[] = { 429, 500, 503 };
+	struct event ev = login("c");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		struct hooks *hooks = lenient_login("allow");
+
+		fake_pool_will_answer(none[i], "", NULL);
+		assert_int_equal(ask(hooks, &ev), DECISION_OK);
+		assert_non_null(strstr(broker.line, "on_error = allow"));
+		/* and a timeout */
+		assert_int_equal(ask(hooks, &ev), DECISION_OK);
+		end(hooks);
+		hooks = lenient_login("next");
+		fake_pool_will_answer(none[i], "", NULL);
+		assert_int_equal(ask(hooks, &ev), DECISION_NEXT);
+		end(hooks);
+	}
+}
+
+static void on_error_does_not_soften_an_answer(void **state)
+{
+	static const struct {
+		long status;
+		const char *body;
+	} answers[] = {
+		{ 404, OK },   { 301, OK },   { 200, "" },
+		{ 200, "{}" }, { 200, DENY }, { 204, "" },
+	};
+	struct event ev = login("c");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		struct hooks *hooks = lenient_login("allow");
+
+		fake_pool_will_answer(answers[i].status, answers[i].body, NULL);
+		assert_int_equal(ask(hooks, &ev), DECISION_DENY);
+		end(hooks);
+	}
+}
+
+static void on_error_allows_no_will(void **state)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "auth_on_publish", "http://one/"),
+		{ "vmq_webhooks.a.on_error", "allow" },
+	};
+	struct hooks *hooks = hooks_of(opts, 3);
+	struct event ev = publish("t");
+
+	(void)state;
+	assert_int_equal(ask(hooks, &ev), DECISION_OK);
+	ev.will = true;
+	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
+	end(hooks);
+}
+
+/* ---- modifiers that the host cannot honour ---- */
+
+static void a_modifier_without_effect_is_said_once(void **state)
+{
+	static const char reply[] = "{\"result\":\"ok\",\"modifiers\":"
+				    "{\"retry_interval\":5}}";
+	struct hooks *hooks = two_logins();
+	struct event ev = login("c");
+
+	(void)state;
+	fake_pool_will_answer(200, reply, NULL);
+	fake_pool_will_answer(200, reply, NULL);
+	assert_int_equal(ask(hooks, &ev), DECISION_OK);
+	assert_non_null(strstr(broker.line, "retry_interval"));
+	assert_int_equal(broker.logged, 1);
+	assert_int_equal(ask(hooks, &ev), DECISION_OK);
+	assert_int_equal(broker.logged, 1);
 	end(hooks);
 }
 
@@ -537,6 +635,10 @@ int main(void)
 			whatever_is_no_answer_refuses_and_ends_the_chain),
 		cmocka_unit_test(a_timeout_refuses),
 		cmocka_unit_test(what_cannot_be_sent_refuses),
+		cmocka_unit_test(on_error_governs_what_is_no_answer),
+		cmocka_unit_test(on_error_does_not_soften_an_answer),
+		cmocka_unit_test(on_error_allows_no_will),
+		cmocka_unit_test(a_modifier_without_effect_is_said_once),
 		cmocka_unit_test(a_kept_answer_makes_no_call),
 		cmocka_unit_test(another_question_is_asked),
 		cmocka_unit_test(only_ok_with_max_age_is_kept),

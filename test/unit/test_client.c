@@ -97,6 +97,44 @@ static void the_doomed_stay_for_two_beats(void **state)
 	assert_non_null(client_find(t, AT(2)));
 }
 
+static void the_offline_are_looked_after_in_turn(void **state)
+{
+	struct client_table *t = *state;
+	struct client *a = client_begin(t, AT(1), "a");
+	struct client *b = client_begin(t, AT(2), "b");
+
+	client_goes_offline(t, a, 5);
+	client_goes_offline(t, b, 6);
+	client_goes_offline(t, a, 7);
+	assert_ptr_equal(t->offline, a);
+	assert_int_equal(a->left_ms, 5);
+	client_polled(t, a);
+	assert_ptr_equal(t->offline, b);
+	client_doom(t, b);
+	assert_ptr_equal(t->offline, a);
+	client_begin(t, AT(1), "c");
+	assert_null(t->offline);
+}
+
+static void subscriptions_are_handed_on(void **state)
+{
+	struct client_table *t = *state;
+	struct client *a = client_begin(t, AT(1), "a");
+	struct client *b = client_begin(t, AT(2), "a");
+
+	assert_int_equal(client_add_filter(a, "x", 1), 0);
+	assert_int_equal(client_add_filter(a, "y", 0), 0);
+	assert_int_equal(client_add_filter(a, "x", 2), 0);
+	assert_int_equal(a->filters_count, 2);
+	client_drop_filter(a, "y");
+	client_drop_filter(a, "z");
+	client_hand_filters(a, b);
+	assert_int_equal(a->filters_count, 0);
+	assert_int_equal(b->filters_count, 1);
+	assert_string_equal(b->filters[0].filter, "x");
+	assert_int_equal(b->filters[0].qos, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +146,10 @@ int main(void)
 			a_ticket_finds_its_client_until_decided, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(arrivals_come_out_in_order,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_offline_are_looked_after_in_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(subscriptions_are_handed_on,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(the_doomed_stay_for_two_beats,
 						setup, teardown),

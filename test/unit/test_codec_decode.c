@@ -41,7 +41,7 @@ static const struct verdict *decided(enum hook_id hook, const char *body)
 /* Ok with the modifiers `text`. */
 static const struct verdict *modified(enum hook_id hook, const char *text)
 {
-	char body[4096];
+	char body[8192];
 	const struct verdict *v;
 
 	snprintf(body, sizeof(body), "{\"result\":\"ok\",\"modifiers\":%s}",
@@ -68,7 +68,7 @@ static void assert_malformed(enum hook_id hook, const char *body,
 static void assert_refused(enum hook_id hook, const char *text,
 			   const char *word)
 {
-	char body[4096];
+	char body[8192];
 
 	snprintf(body, sizeof(body), "{\"result\":\"ok\",\"modifiers\":%s}",
 		 text);

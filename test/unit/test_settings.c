@@ -331,12 +331,14 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 	(void)state;
 	expect_error("vmq_webhooks.w.endpoin = http://h\n",
 		     "@:1: vmq_webhooks.w.endpoin: no such key; allowed: hook, "
-		     "endpoint, base64encode, no_payload, response_timeout; "
-		     "did you mean \"vmq_webhooks.w.endpoint\"?");
+		     "endpoint, base64encode, no_payload, response_timeout, "
+		     "on_error, blocking; did you mean "
+		     "\"vmq_webhooks.w.endpoint\"?");
 	expect_error("vmq_webhooks.pool_timout = 5\n",
 		     "@:1: vmq_webhooks.pool_timout: no such key; allowed: "
-		     "pool_max_connections, pool_timeout, admin_socket; did "
-		     "you mean \"vmq_webhooks.pool_timeout\"?");
+		     "pool_max_connections, pool_timeout, admin_socket, "
+		     "default_policy, read_checks, publish_denied, "
+		     "mountpoint; did you mean \"vmq_webhooks.pool_timeout\"?");
 	expect_error("vmq_webhook.w.hook = on_publish\n",
 		     "@:1: vmq_webhook.w.hook: no such key; did you mean "
 		     "\"vmq_webhooks.w.hook\"?");
@@ -492,6 +494,144 @@ static void a_webhook_is_added_at_the_end(void **state)
 	assert_int_equal(chain[2].timeout_ms, 77);
 	assert_true(chain[2].codec.no_payload);
 	settings_unref(t);
+}
+
+/* ---- policies, what only some hooks have, mountpoints ---- */
+
+static void policies_have_defaults_and_are_read(void **state)
+{
+	(void)state;
+	assert_int_equal(load(NULL), 0);
+	assert_int_equal(s->default_policy, DEFAULT_DENY);
+	assert_int_equal(s->read_checks, READ_CHECKS_AUTO);
+	assert_int_equal(s->publish_denied, PUBLISH_DENIED_DROP);
+	assert_int_equal(load("vmq_webhooks.default_policy = ignore\n"
+			      "vmq_webhooks.read_checks = defer\n"
+			      "vmq_webhooks.publish_denied = disconnect\n"),
+			 0);
+	assert_int_equal(s->default_policy, DEFAULT_IGNORE);
+	assert_int_equal(s->read_checks, READ_CHECKS_DEFER);
+	assert_int_equal(s->publish_denied, PUBLISH_DENIED_DISCONNECT);
+	expect_error("vmq_webhooks.read_checks = deny\n",
+		     "@:1: vmq_webhooks.read_checks: \"deny\" is no "
+		     "read_checks; allowed: auto, allow, defer");
+}
+
+static void on_error_is_for_the_hooks_that_decide(void **state)
+{
+	(void)state;
+	assert_int_equal(load(WEBHOOK("w", "auth_on_publish", "http://h")), 0);
+	assert_int_equal(s->chain[HOOK_AUTH_ON_PUBLISH][0].on_error,
+			 ON_ERROR_DENY);
+	assert_int_equal(
+		load(WEBHOOK("w", "auth_on_publish",
+			     "http://h") "vmq_webhooks.w.on_error = allow\n"),
+		0);
+	assert_int_equal(s->chain[HOOK_AUTH_ON_PUBLISH][0].on_error,
+			 ON_ERROR_ALLOW);
+	assert_int_equal(
+		load(WEBHOOK("w", "on_publish",
+			     "http://h") "vmq_webhooks.w.on_error = allow\n"),
+		-EINVAL);
+	assert_non_null(strstr(error.text, "vmq_webhooks.w"));
+	assert_non_null(strstr(error.text, "on_error"));
+}
+
+static void blocking_is_for_the_hooks_that_may_go_on(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		load(WEBHOOK("w", "on_deliver_m5",
+			     "http://h") "vmq_webhooks.w.blocking = on\n"),
+		0);
+	assert_true(s->chain[HOOK_ON_DELIVER_M5][0].blocking);
+	assert_int_equal(
+		load(WEBHOOK("w", "auth_on_register",
+			     "http://h") "vmq_webhooks.w.blocking = on\n"),
+		0);
+	assert_int_equal(
+		load(WEBHOOK("w", "auth_on_publish",
+			     "http://h") "vmq_webhooks.w.blocking = on\n"),
+		-EINVAL);
+	assert_non_null(strstr(error.text, "blocking"));
+}
+
+static void listeners_have_their_mountpoints(void **state)
+{
+	(void)state;
+	assert_int_equal(load(NULL), 0);
+	assert_string_equal(settings_mountpoint(s, 1883), "");
+	assert_int_equal(load("vmq_webhooks.mountpoint = all/\n"
+			      "vmq_webhooks.listener.1884.mountpoint = two/\n"),
+			 0);
+	assert_string_equal(settings_mountpoint(s, 1883), "all/");
+	assert_string_equal(settings_mountpoint(s, 1884), "two/");
+	assert_string_equal(settings_mountpoint(s, 0), "all/");
+}
+
+static void what_is_no_mountpoint_is_an_error(void **state)
+{
+	static const char *const bad[] = { "a/#", "+", "$SYS/", "$share/x" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char text[64];
+
+		/* quoted: a # would begin a comment */
+		snprintf(text, sizeof(text), "vmq_webhooks.mountpoint = '%s'\n",
+			 bad[i]);
+		assert_int_equal(load(text), -EINVAL);
+		assert_non_null(strstr(error.text, "mount_point"));
+	}
+	assert_int_equal(load("vmq_webhooks.listener.x.mountpoint = a/\n"),
+			 -EINVAL);
+	assert_int_equal(load("vmq_webhooks.listener.70000.mountpoint = a/\n"),
+			 -EINVAL);
+}
+
+static void a_url_is_shown_without_its_password(void **state)
+{
+	const struct webhook *w;
+
+	(void)state;
+	assert_int_equal(load(WEBHOOK("w", "on_publish", "http://u:p@h/x@y")),
+			 0);
+	w = &s->chain[HOOK_ON_PUBLISH][0];
+	assert_string_equal(w->endpoint, "http://u:p@h/x@y");
+	assert_string_equal(w->shown, "http://***@h/x@y");
+	assert_int_equal(load(WEBHOOK("w", "on_publish", "http://h/x@y")), 0);
+	assert_string_equal(s->chain[HOOK_ON_PUBLISH][0].shown, "http://h/x@y");
+}
+
+static void policies_and_mountpoints_are_copied(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "http://0" });
+	struct settings *t;
+
+	(void)state;
+	assert_int_equal(
+		load("vmq_webhooks.default_policy = ignore\n"
+		     "vmq_webhooks.read_checks = allow\n"
+		     "vmq_webhooks.publish_denied = disconnect\n"
+		     "vmq_webhooks.mountpoint = all/\n"
+		     "vmq_webhooks.listener.1884.mountpoint = two/\n" WEBHOOK(
+			     "w", "auth_on_register",
+			     "http://h") "vmq_webhooks.w.on_error = next\n"
+					 "vmq_webhooks.w.blocking = on\n"),
+		0);
+	assert_int_equal(settings_with(s, &more, &t, &error), 0);
+	settings_unref(s);
+	s = t;
+	assert_int_equal(s->default_policy, DEFAULT_IGNORE);
+	assert_int_equal(s->read_checks, READ_CHECKS_ALLOW);
+	assert_int_equal(s->publish_denied, PUBLISH_DENIED_DISCONNECT);
+	assert_string_equal(settings_mountpoint(s, 1), "all/");
+	assert_string_equal(settings_mountpoint(s, 1884), "two/");
+	assert_int_equal(s->chain[HOOK_AUTH_ON_REGISTER][0].on_error,
+			 ON_ERROR_NEXT);
+	assert_true(s->chain[HOOK_AUTH_ON_REGISTER][0].blocking);
+	assert_string_equal(s->chain[HOOK_AUTH_ON_REGISTER][0].shown,
+			    "http://h");
 }
 
 static void the_rest_is_copied_and_the_old_value_stays(void **state)
@@ -670,6 +810,13 @@ int main(void)
 		TEST(a_socket_path_fits_and_is_absolute),
 		TEST(a_name_is_text_without_blanks),
 		TEST(a_webhook_is_added_at_the_end),
+		TEST(policies_have_defaults_and_are_read),
+		TEST(on_error_is_for_the_hooks_that_decide),
+		TEST(blocking_is_for_the_hooks_that_may_go_on),
+		TEST(listeners_have_their_mountpoints),
+		TEST(what_is_no_mountpoint_is_an_error),
+		TEST(a_url_is_shown_without_its_password),
+		TEST(policies_and_mountpoints_are_copied),
 		TEST(the_rest_is_copied_and_the_old_value_stays),
 		TEST(unchanged_webhooks_keep_their_counters),
 		TEST(a_webhook_that_comes_back_counts_anew),
