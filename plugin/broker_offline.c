@@ -42,19 +42,38 @@ void offline_unsubscribed(struct plugin *p, const struct mosquitto *client,
 		client_drop_filter(c, filter);
 }
 
-/* The highest qos of the subscriptions that match, or -1 when we saw none:
- * the session is older than the plugin, or another plugin allowed it. */
+static bool matches(const char *filter, const char *topic)
+{
+	bool match = false;
+
+	return mosquitto_topic_matches_sub(filter, topic, &match) ==
+		       MOSQ_ERR_SUCCESS &&
+	       match;
+}
+
+/* The filter of a shared subscription, or NULL. */
+static const char *shared_filter(const char *filter)
+{
+	if (strncmp(filter, "$share/", 7) != 0)
+		return NULL;
+	filter = strchr(filter + 7, '/');
+	return filter ? filter + 1 : NULL;
+}
+
+/* The highest qos of the subscriptions that match, shared ones counting as 0:
+ * VerneMQ does not tell of those. -1 when we saw none: the session is older
+ * than the plugin, or another plugin allowed it. */
 static int subscribed_qos(const struct client *c, const char *topic)
 {
 	int qos = -1;
 
 	for (size_t i = 0; i < c->filters_count; i++) {
-		bool match = false;
+		const char *shared = shared_filter(c->filters[i].filter);
+		int its = shared ? 0 : c->filters[i].qos;
 
-		if (mosquitto_topic_matches_sub(c->filters[i].filter, topic,
-						&match) == MOSQ_ERR_SUCCESS &&
-		    match && c->filters[i].qos > qos)
-			qos = c->filters[i].qos;
+		if (its > qos &&
+		    matches(shared ? shared : c->filters[i].filter, topic))
+			qos = its;
 	}
 	return qos;
 }

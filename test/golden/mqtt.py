@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""mqtt.py [-v] [-j N] FILE...
+"""mqtt.py [-j N] [-o PATTERN] FILE...
+       mqtt.py --rules
 
 Plays recorded conversations of clients with a VerneMQ broker against a real
 Mosquitto with the plugin, and compares the hooks that are called and the
@@ -11,6 +12,7 @@ do its work.
 
 mqtt_model.py is checked against every recording first: without rules it must
 lead to exactly what was recorded. A case that it does not explain fails.
+-o plays the cases whose id or name has PATTERN; --rules lists the rules.
 
 Environment: BROKER (2.1), PLUGIN, VALGRIND, ASAN, TIME_SCALE and KEEP as in
 test/broker/host.py; BLOCKING=1 gives on_deliver and on_unsubscribe
@@ -72,9 +74,9 @@ class Client(mqtt.Client):
         self.fresh = []         # packets since they were last taken
         self.pings = []         # of each PINGREQ: whether it was a barrier
         self.up = False         # CONNACK 0 came
-        self.ended = False
 
     def pump(self):
+        ended = False
         while self.sock and select.select([self.sock], [], [], 0)[0]:
             try:
                 data = self.sock.recv(65536)
@@ -83,12 +85,12 @@ class Client(mqtt.Client):
             self.buf += data
             if not data:
                 self.close()
-                self.ended = True
+                ended = True
         packet = self._split()
         while packet:
             self.take(mqtt.decode(*packet, self.version))
             packet = self._split()
-        if self.ended and self.fresh[-1:] != [mqtt.CLOSED]:
+        if ended:
             self.fresh.append(dict(mqtt.CLOSED))
             self.up = False
 
@@ -108,16 +110,10 @@ class Client(mqtt.Client):
 
     def taken(self):
         fresh, self.fresh = self.fresh, []
-        if self.ended and fresh:
-            self.ended = False
         return fresh
 
 
 # ---- one conversation ----
-
-class Observed(Step):
-    """What one step led to on the real broker."""
-
 
 def translate(answer):
     """An answer of the recording as the endpoint gives it."""
@@ -133,10 +129,9 @@ def translate(answer):
 class Play:
     """One case on a stage's broker."""
 
-    def __init__(self, stage, case, expected, model):
-        self.stage, self.case = stage, case
-        self.expected, self.clients_of = expected, model.clients
-        self.model = model
+    def __init__(self, stage, case, model):
+        self.stage, self.case, self.model = stage, case, model
+        self.clients_of = model.clients
         self.mark = "-g%d" % stage.number()
         self.symbols = {}       # actual client id: as the model has it
         self.clients = {}
@@ -150,10 +145,11 @@ class Play:
                       for h, a in self.case["hook_answers"].items())
         return (RETRIES if retried else PATIENCE) * mqtt.time_scale()
 
-    def run(self):
+    def run(self, expectations):
+        """The Steps as the broker takes them."""
         out = []
-        for step, expected in zip(self.case["steps"], self.expected):
-            seen = Observed()
+        for step, expected in zip(self.case["steps"], expectations):
+            seen = Step()
             getattr(self, "do_" + step["do"])(step)
             self.settle(step, expected, seen)
             out.append(seen)
@@ -404,14 +400,14 @@ class Comparison:
         self.case, self.symbols = case, symbols
         self.out = []           # lines
         self.mids = {}
-        self.leaving = {}       # (client, hook): expected, expected one step
-                                # ago, seen
+        # (client, hook): how often expected, expected a step ago, seen
+        self.leaving = {}
 
     def differ(self, i, what, expected, got):
         step = self.case["steps"][i]
-        self.out.append("%s step %d, %s %s, %s\n  expected %s\n  got      %s"
-                        % (self.case["id"], i, step["client"], step["do"],
-                           what, show(expected), show(got)))
+        self.out.append("step %d, %s %s, %s\n  expected %s\n  got      %s" %
+                        (i, step["client"], step["do"], what, show(expected),
+                         show(got)))
 
     def compare(self, expected, seen):
         for i, (want, have) in enumerate(zip(expected, seen)):
@@ -520,8 +516,11 @@ class Stage:
         self.facts = facts
         self.endpoint = endpoints.Endpoint().start()
         self.read = 0           # requests of the diary that were taken
-        self.finished = {}      # actual client id: case id, None: any may come
-        self.late = []          # (case id, line)
+        # Actual client ids that have played: index of the case, or None
+        # where something may still come.
+        self.finished = {}
+        self.late = []          # (index of the case, line)
+        self.retained = set()
         self.start()
 
     def start(self):
@@ -562,12 +561,11 @@ class Stage:
                 continue
             if client_id not in self.finished:
                 yield request
-            elif (self.finished[client_id] and
-                    request.hook != "on_session_expired"):
-                self.late.append((self.finished[client_id],
-                                  "%s after the end: %s %s" % (
-                                      self.finished[client_id], request.hook,
-                                      request.body)))
+                continue
+            i = self.finished[client_id]
+            if i is not None and request.hook != "on_session_expired":
+                self.late.append((i, "after the end: %s %s" % (
+                    request.hook, show(body))))
 
     def retain(self, messages):
         """Let these be retained before it begins."""
@@ -579,27 +577,30 @@ class Stage:
         for topic in self.retained | set(topics):
             self.seeder.publish(topic, b"", 1, retain=True)
 
-    def play(self, case):
-        """(mismatches, rules used) of one case."""
+    def play(self, i, case):
+        """(mismatches, rules used) of the i-th case."""
         unexplained = explain(case)
         rules = Rules(self.facts)
         model = Model(case, rules)
         expected = model.play()
-        self.endpoint.answers.clear()
         before = retained_before(case)
         if before:
             rules.used.add("retained_before")
         self.retain(before)
-        play = Play(self, case, expected, model)
+        play = Play(self, case, model)
         self.endpoint.answers.update(
             (h, translate(a)) for h, a in case["hook_answers"].items())
-        # The seeder is no part of any conversation.
-        seen = play.run()
-        out = Comparison(case, play.symbols).compare(expected, seen)
+        out = Comparison(case, play.symbols).compare(expected,
+                                                     play.run(expected))
         messy = play.clean_up()
         for client_id in play.symbols:
-            self.finished[client_id] = None if messy or out else case["id"]
+            self.finished[client_id] = None if messy or out else i
         return unexplained + out, rules.used
+
+    def restart(self):
+        """After a case that broke the broker, or broke off."""
+        self.broker.kill()
+        self.start()
 
 
 def explain(case):
@@ -612,9 +613,8 @@ def explain(case):
         recorded.append(one)
     model = Model(case, Rules())
     a, b = gathered(model.play()), gathered(recorded)
-    return ["%s is not explained by the model, %s\n  recorded %s\n"
-            "  model    %s" % (case["id"], key, show(b.get(key)),
-                               show(a.get(key)))
+    return ["not explained by the model, %s\n  recorded %s\n  model    %s" %
+            (key, show(b.get(key)), show(a.get(key)))
             for key in sorted(set(a) | set(b))
             if a.get(key, []) != b.get(key, [])]
 
@@ -657,19 +657,21 @@ def worker(facts, tasks, results):
             if case is None:
                 break
             try:
-                lines, used = stage.play(case)
+                lines, used = stage.play(i, case)
+                broken = False
             except Exception:
-                lines, used = ["%s: %s" % (case["id"],
-                                           traceback.format_exc())], set()
+                lines, used = [traceback.format_exc()], set()
+                broken = True
             if not stage.broker.alive():
-                lines.append("%s: the broker died\n%s" %
-                             (case["id"], stage.broker.log()[-2000:]))
-                stage.broker.kill()
-                stage.start()
+                lines.append("the broker died\n" +
+                             stage.broker.log()[-2000:])
+                broken = True
+            if broken:
+                stage.restart()
             results.put(("case", i, lines, used))
         wrong = stage.stop()
-        for case_id, line in stage.late:
-            results.put(("late", case_id, [line], set()))
+        for i, line in stage.late:
+            results.put(("case", i, [line], set()))
         if wrong:
             results.put(("broker", None, [wrong], set()))
     except BaseException:
@@ -702,7 +704,6 @@ def run(cases, jobs):
                for _ in range(jobs)]
     for w in workers:
         w.start()
-    by_id = {case["id"]: i for i, case in enumerate(cases)}
     mismatches, others, used, running = {}, [], {}, jobs
     while running:
         kind, which, lines, rules = results.get()
@@ -711,8 +712,7 @@ def run(cases, jobs):
         elif kind == "broker":
             others += lines
         else:
-            i = by_id[which] if kind == "late" else which
-            mismatches.setdefault(i, []).extend(lines)
+            mismatches.setdefault(which, []).extend(lines)
         for name in rules:
             used[name] = used.get(name, 0) + 1
     for w in workers:
@@ -722,15 +722,24 @@ def run(cases, jobs):
 
 def options():
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("-v", action="store_true")
     parser.add_argument("-j", type=int, default=4)
-    parser.add_argument("-o", "--only", help="cases whose id or name has it")
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("-o", "--only")
+    parser.add_argument("--rules", action="store_true")
+    parser.add_argument("files", nargs="*", metavar="FILE")
     return parser.parse_args()
+
+
+def print_rules():
+    """As rows of a table for docs/differences.md."""
+    for rule in RULES.values():
+        print("| %s | %s |" % (rule.decision, rule.reason))
 
 
 def main():
     opts = options()
+    if opts.rules:
+        print_rules()
+        return 0
     cases = []
     for name in opts.files:
         with open(name) as f:
@@ -746,13 +755,14 @@ def main():
     mismatches, others, used = run(cases, opts.j)
     failed = 0
     for i, case in enumerate(cases):
-        lines = mismatches.get(i, ["%s: not played" % case["id"]])
+        lines = mismatches.get(i, ["not played"])
         failed += bool(lines)
         if lines:
             print("=== %s, MQTT %s, %s" % (case["id"], case["protocol"],
                                            case["name"]))
             print("\n".join(lines))
-    print("\n".join(others))
+    for line in others:
+        print(line)
     for name, rule in RULES.items():
         if used.get(name):
             print("rule %s (%s): %d cases; %s" %
