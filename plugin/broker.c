@@ -104,6 +104,12 @@ void broker_drop_kept(struct plugin *p)
 	memset(&p->kept, 0, sizeof(p->kept));
 }
 
+void broker_drop_passing(struct plugin *p)
+{
+	host_properties_clear(&p->passing.properties);
+	p->passing.topic = NULL;
+}
+
 bool broker_keep(struct plugin *p, const struct mosquitto *client,
 		 const char *topic, int event, const struct verdict *v)
 {
@@ -162,6 +168,7 @@ void broker_enter(struct plugin *p, enum hook_id may_join,
 		  const struct mosquitto *client)
 {
 	broker_drop_kept(p);
+	broker_drop_passing(p);
 	hooks_refresh(p->hooks);
 	if (!gather_fits(p->gather, may_join, client))
 		broker_flush_gathered(p);
@@ -233,6 +240,7 @@ static int on_tick(int event, void *data, void *userdata)
 	p->ticked = true;
 	p->rechecking = false;
 	broker_drop_kept(p);
+	broker_drop_passing(p);
 	broker_flush_gathered(p);
 	broker_announce_arrivals(p);
 	p->arriving = NULL;
@@ -397,6 +405,7 @@ static void plugin_destroy(struct plugin *p)
 	hooks_destroy(p->hooks);
 	gather_destroy(p->gather);
 	broker_drop_kept(p);
+	broker_drop_passing(p);
 	client_table_clear(&p->clients);
 	free(p);
 }

@@ -28,7 +28,8 @@ void deliver_told(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 	topic = broker_bare_topic(p, ed->client, ed->topic);
 	if (!topic)
 		return;
-	message_properties(p, ed->properties, &properties);
+	if (p->passing.topic == ed->topic)
+		properties = p->passing.properties;
 	m = (struct message){
 		.topic = bytes_of(topic),
 		.payload = { ed->payload ? ed->payload : "", ed->payloadlen },
@@ -39,7 +40,6 @@ void deliver_told(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 	};
 	ev = message_event(p, ed->client, hook, &m);
 	hook_tell(p->hooks, &ev);
-	host_properties_clear(&properties);
 }
 
 /* ---- 2.1: as the message leaves ---- */

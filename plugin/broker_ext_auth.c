@@ -38,6 +38,22 @@ static bool give_data(struct mosquitto_evt_extended_auth *ed,
 	return true;
 }
 
+/* on_register_m5 tells what the CONNACK says (contract.md, 5.15). */
+static bool keep_data(struct client *c,
+		      const struct mosquitto_evt_extended_auth *ed)
+{
+	free(c->auth_data);
+	c->auth_data = NULL;
+	c->auth_data_len = ed->data_out_len;
+	if (!ed->data_out)
+		return true;
+	c->auth_data = malloc((size_t)ed->data_out_len + 1);
+	if (!c->auth_data)
+		return false;
+	memcpy(c->auth_data, ed->data_out, ed->data_out_len);
+	return true;
+}
+
 static const struct verdict *ask(struct plugin *p,
 				 const struct mosquitto_evt_extended_auth *ed,
 				 const char *method)
@@ -100,7 +116,9 @@ static int conclude(struct plugin *p, struct mosquitto_evt_extended_auth *ed,
 		return MOSQ_ERR_AUTH;
 	if (code->number == REASON_CONTINUE)
 		return MOSQ_ERR_AUTH_CONTINUE;
-	return login ? finish(p, c, ed->client) : MOSQ_ERR_SUCCESS;
+	if (!login)
+		return MOSQ_ERR_SUCCESS;
+	return keep_data(c, ed) ? finish(p, c, ed->client) : MOSQ_ERR_AUTH;
 }
 
 static int exchange(struct plugin *p, struct mosquitto_evt_extended_auth *ed,

@@ -31,6 +31,14 @@ struct kept_verdict {
 	int event; /* that carries it out */
 };
 
+/* On 2.0 the checks of who may read a message do not tell its properties:
+ * those of the message that is just being passed on, until anything else
+ * happens. */
+struct passing_message {
+	const char *topic; /* the broker's pointer; NULL: none */
+	struct host_properties properties;
+};
+
 struct plugin {
 	mosquitto_plugin_id_t *id;
 	struct host host;
@@ -41,6 +49,7 @@ struct plugin {
 	struct client_table clients;
 	struct gather *gather;
 	struct kept_verdict kept;
+	struct passing_message passing;
 	/* The client whose login was just decided: whom a takeover seen next
 	 * gives way to. */
 	struct client *arriving;
@@ -97,6 +106,7 @@ const struct verdict *broker_take(struct plugin *p, int event,
 				  const char *topic);
 
 void broker_drop_kept(struct plugin *p);
+void broker_drop_passing(struct plugin *p);
 
 /* Tell of the subscriptions gathered so far. */
 void broker_flush_gathered(struct plugin *p);

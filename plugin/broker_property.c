@@ -108,19 +108,25 @@ static bool find_readers(struct readers *r)
 
 /* ---- reading ---- */
 
-/* Take over `text`, which the host's reader made. */
-static int adopt(const struct readers *r, void *text, size_t len,
+/* Take over what a host's reader made; of an empty value it may be NULL. */
+static int adopt(const struct readers *r, void *made, size_t len,
 		 struct bytes *ret)
 {
 	char *copy = malloc(len + 1);
 
 	if (copy) {
-		memcpy(copy, text, len);
+		if (len)
+			memcpy(copy, made, len);
 		copy[len] = '\0';
 		*ret = (struct bytes){ copy, len };
 	}
-	r->free(text);
+	r->free(made);
 	return copy ? 0 : -ENOMEM;
+}
+
+static int adopt_text(const struct readers *r, char *made, struct bytes *ret)
+{
+	return adopt(r, made, made ? strlen(made) : 0, ret);
 }
 
 static int read_text(const struct readers *r, const mosquitto_property *p,
@@ -128,9 +134,9 @@ static int read_text(const struct readers *r, const mosquitto_property *p,
 {
 	char *text = NULL;
 
-	if (!r->string(p, id, &text, false) || !text)
+	if (!r->string(p, id, &text, false))
 		return -ENOMEM;
-	return adopt(r, text, strlen(text), ret);
+	return adopt_text(r, text, ret);
 }
 
 static int read_binary(const struct readers *r, const mosquitto_property *p,
@@ -141,14 +147,7 @@ static int read_binary(const struct readers *r, const mosquitto_property *p,
 
 	if (!r->binary(p, id, &data, &len, false))
 		return -ENOMEM;
-	if (!data) {
-		data = calloc(1, 1);
-		if (!data)
-			return -ENOMEM;
-		*ret = (struct bytes){ data, 0 };
-		return 0;
-	}
-	return adopt(r, data, len, ret);
+	return adopt(r, data, data ? len : 0, ret);
 }
 
 static int read_pair(const struct readers *r, const mosquitto_property *p,
@@ -157,17 +156,14 @@ static int read_pair(const struct readers *r, const mosquitto_property *p,
 	char *name = NULL, *value = NULL;
 	int err;
 
-	if (!r->pair(p, id, &name, &value, false) || !name || !value) {
-		r->free(name);
-		r->free(value);
+	if (!r->pair(p, id, &name, &value, false))
 		return -ENOMEM;
-	}
-	err = adopt(r, name, strlen(name), &ret->name);
+	err = adopt_text(r, name, &ret->name);
 	if (err) {
 		r->free(value);
 		return err;
 	}
-	return adopt(r, value, strlen(value), &ret->text);
+	return adopt_text(r, value, &ret->text);
 }
 
 static int read_one(const struct readers *r, const mosquitto_property *p,
@@ -259,7 +255,10 @@ static int write_one(mosquitto_property **list, const struct property *p)
 		return mosquitto_property_add_string_pair(
 			list, p->id, p->name.data, p->text.data);
 	default:
-		return MOSQ_ERR_INVAL;
+		/* A will's delay, which a reply may set (contract.md, 7), is
+		 * over when it is asked about. */
+		return p->id == MQTT_PROP_WILL_DELAY_INTERVAL ? MOSQ_ERR_SUCCESS
+							      : MOSQ_ERR_INVAL;
 	}
 }
 

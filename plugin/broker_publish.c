@@ -305,6 +305,17 @@ static void tell_as_is(struct plugin *p, struct mosquitto_evt_message *ed,
 	host_properties_clear(&properties);
 }
 
+/* For the deliveries that follow at once (broker_deliver.c). */
+static void pass_on(struct plugin *p, const struct mosquitto_evt_message *ed)
+{
+	if (p->host.v21 || !ed->properties ||
+	    (!hooks_has(p->hooks, HOOK_ON_DELIVER) &&
+	     !hooks_has(p->hooks, HOOK_ON_DELIVER_M5)))
+		return;
+	message_properties(p, ed->properties, &p->passing.properties);
+	p->passing.topic = ed->topic;
+}
+
 int broker_on_message(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_message *ed = data;
@@ -322,5 +333,7 @@ int broker_on_message(int event, void *data, void *userdata)
 	else if (c)
 		tell_as_is(p, ed, c);
 	verdict_unref(v);
+	if (rc == MOSQ_ERR_SUCCESS)
+		pass_on(p, ed);
 	return rc;
 }

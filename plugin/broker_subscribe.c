@@ -80,9 +80,13 @@ static bool granted(struct plugin *p, const struct event *ev,
 	*ret = v->topics[0];
 	if (ret->qos < 0 || ret->qos > 2)
 		return false;
+	if (p->host.v21)
+		return true;
 	changes = ret->qos != asked->qos ||
-		  !same_text(ret->filter, asked->filter);
-	if (!changes || p->host.v21)
+		  !same_text(ret->filter, asked->filter) || ret->no_local ||
+		  ret->rap || ret->retain_handling != RETAIN_SEND;
+	ret->has_options = false; /* the client's, which nobody knows */
+	if (!changes)
 		return true;
 	broker_log(p, LOG_LEVEL_WARN,
 		   "subscription of client %.*s to %.*s refused: the reply "

@@ -85,7 +85,9 @@ static void end(struct client_table *t, struct client *c)
 		DL_DELETE(t->offline, c);
 	drop_filters(c);
 	free(c->auth_method);
-	c->auth_method = NULL;
+	free(c->auth_data);
+	c->auth_method = c->auth_data = NULL;
+	c->auth_data_len = 0;
 	memset(&c->limits, 0, sizeof(c->limits));
 	client_take_arrival(t, c);
 	client_decided(t, c);

@@ -283,16 +283,6 @@ static int want_timer(CURLM *curl, long ms, void *arg)
 	return 0;
 }
 
-/*
- * libcurl (7.88) closes the socket of a failed attempt to connect without a
- * word, and does not ask again when the next attempt's gets the same number.
- * To be watched for writing is what every new one needs.
- */
-int multi_socket_opened(struct multi *m, int fd)
-{
-	return loop_watch(m->loop, fd, LOOP_WRITE, on_socket, m);
-}
-
 void multi_socket_closed(struct multi *m, int fd)
 {
 	struct conn *c;

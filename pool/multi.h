@@ -61,11 +61,8 @@ uint32_t multi_resting(const struct multi *m);
  * What a transfer's callbacks tell.
  */
 
-/* A new socket for a connection is about to connect. Returns 0 or -errno,
- * and then it will not do. */
-int multi_socket_opened(struct multi *m, int fd);
-
-/* libcurl closes a connection's socket. Closes it. */
+/* libcurl closes a connection's socket: do it. Sockets that never got as far
+ * as a connection it may close by itself. */
 void multi_socket_closed(struct multi *m, int fd);
 
 /* A request is about to go out from local port `port`. Returns 0; or -ESTALE

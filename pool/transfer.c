@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include "pool/call.h"
 #include "pool/multi.h"
 
@@ -59,30 +57,6 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
 
 	t->error = call_add_body(t->call, data, size * n, t->max_reply);
 	return t->error ? 0 : size * n;
-}
-
-static curl_socket_t open_socket(void *arg, curlsocktype purpose,
-				 struct curl_sockaddr *addr)
-{
-	struct transfer *t = arg;
-	int fd, r;
-
-	(void)purpose;
-	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC,
-		    addr->protocol);
-	if (fd < 0) {
-		r = -errno;
-	} else {
-		r = multi_socket_opened(t->multi, fd);
-		if (r)
-			close(fd);
-	}
-	if (!r)
-		return fd;
-	/* without memory no next attempt will do better */
-	if (r == -ENOMEM)
-		t->error = -ENOMEM;
-	return CURL_SOCKET_BAD;
 }
 
 static int close_socket(void *arg, curl_socket_t fd)
@@ -155,8 +129,6 @@ static int set_behaviour(struct transfer *t)
 	SET(CURLOPT_HEADERDATA, t);
 	SET(CURLOPT_WRITEFUNCTION, take_body);
 	SET(CURLOPT_WRITEDATA, t);
-	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, t);
 	/* of the connection, which outlives the transfer */
 	SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
 	SET(CURLOPT_CLOSESOCKETDATA, t->multi);

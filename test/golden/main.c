@@ -545,7 +545,7 @@ static size_t report(const struct suite *s)
 /* Conversations with a broker are played by a program of its own. */
 static int play_mqtt(char **files)
 {
-	static char player[] = "test/golden/mqtt";
+	static char player[] = "test/golden/mqtt.py";
 
 	*files = player; /* in place of "mqtt" */
 	execv(player, files);

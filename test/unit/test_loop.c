@@ -369,6 +369,46 @@ static void test_number_of_a_closed_one_can_be_watched_anew(void **state)
 	close_pair(y);
 }
 
+struct swap {
+	struct seen seen, new;
+	int *other; /* a pair to replace by one of the same numbers */
+};
+
+static void swap_other(struct loop *loop, int fd, unsigned events, void *arg)
+{
+	struct swap *s = arg;
+	int old = s->other[0];
+
+	note_event(loop, fd, events, &s->seen);
+	close_pair(s->other);
+	make_pair(s->other);
+	assert_int_equal(s->other[0], old);
+	assert_int_equal(loop_watch(loop, old, LOOP_READ, note_event, &s->new),
+			 0);
+}
+
+/* Both are readable in one pass, and whichever comes first replaces the
+ * other: the new one gets none of the old one's events. */
+static void test_event_of_an_earlier_watch_is_dropped(void **state)
+{
+	int x[2], y[2];
+	struct swap a = { .other = y }, b = { .other = x };
+
+	make_pair(x);
+	make_pair(y);
+	assert_int_equal(loop_watch(*state, x[0], LOOP_READ, swap_other, &a),
+			 0);
+	assert_int_equal(loop_watch(*state, y[0], LOOP_READ, swap_other, &b),
+			 0);
+	put(x[1]);
+	put(y[1]);
+	run(*state);
+	assert_int_equal(a.seen.n + b.seen.n, 1);
+	assert_int_equal(a.new.n + b.new.n, 0);
+	close_pair(x);
+	close_pair(y);
+}
+
 static void test_watches_high_descriptors(void **state)
 {
 	struct seen seen = { 0 };
@@ -475,6 +515,7 @@ int main(void)
 		TEST(test_unwatched_is_not_reported),
 		TEST(test_unwatched_in_the_same_pass_is_not_reported),
 		TEST(test_number_of_a_closed_one_can_be_watched_anew),
+		TEST(test_event_of_an_earlier_watch_is_dropped),
 		TEST(test_watches_high_descriptors),
 		TEST(test_refuses_a_bad_descriptor),
 		TEST(test_wake_ends_the_wait),
