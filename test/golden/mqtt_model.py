@@ -303,6 +303,7 @@ class Message:
         self.qos, self.retain = qos, retain
         self.properties = dict(properties or {})
         self.decided = False        # a reply has set the properties
+        self.passing = False        # from a publisher, at this moment
 
     def body(self, **more):
         out = {"qos": self.qos, "topic": self.topic,
@@ -803,7 +804,11 @@ class Model:
                 c.version, self.turn("publish_properties_told",
                                      message.properties, message))))
         abroad = reply.get("mountpoint") not in FOREIGN
+        # what the broker publishes in another's place is its own
+        # and a QoS 2 message goes out later, with its PUBREL
+        message.passing = asked.qos == message.qos < 2
         found = False if abroad else self.route(message, c)
+        message.passing = False
         code = self.turn("no_matching_subscribers", 0, c, asked, message,
                          found)
         self.acknowledge(c, asked, mid, code)

@@ -279,15 +279,16 @@ def deliver_told(host, reply):
 
 @rule("g", "on_deliver has the delivery's own QoS on 2.1, but not the "
       "subscription's identifier and an expiry that is running; on 2.0 QoS "
-      "and retain are the publisher's, and there are no properties")
+      "and retain are the publisher's, and properties are known while its "
+      "message is passed on, not of retained and queued ones")
 def deliver_body(host, body, message, subscription):
-    if not host.v21:
-        return dict(body, qos=message.qos, retain=message.retain,
-                    properties={})
     properties = dict(body["properties"])
     properties.pop("p_subscription_id", None)
     if not message.decided:
         properties = without_expiry(properties)
+    if not host.v21:
+        return dict(body, qos=message.qos, retain=message.retain,
+                    properties=properties if message.passing else {})
     return dict(body, qos=min(message.qos, subscription.qos),
                 properties=properties)
 
