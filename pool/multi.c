@@ -188,7 +188,12 @@ int multi_claim(struct multi *m, int port)
 	if (!c || c->state != CONN_RESTING)
 		return 0;
 	end_rest(m, c);
-	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ? -ESTALE : 0;
+	/* Anything but silence, be it bytes that nobody asked for or its end:
+	 * libcurl has not looked. */
+	if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	    (errno == EAGAIN))
+		return 0;
+	return -ESTALE;
 }
 
 uint32_t multi_resting(const struct multi *m)

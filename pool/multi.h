@@ -66,7 +66,8 @@ uint32_t multi_resting(const struct multi *m);
 void multi_socket_closed(struct multi *m, int fd);
 
 /* A request is about to go out from local port `port`. Returns 0; or -ESTALE
- * when the connection has something to read, and so must not be used. */
+ * when the connection has something to read or has ended, and so must not
+ * be used. */
 int multi_claim(struct multi *m, int port);
 
 #endif /* POOL_MULTI_H */

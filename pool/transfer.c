@@ -29,6 +29,7 @@ struct transfer {
 	struct pool_call *call;
 	uint64_t max_reply;
 	bool has_headers; /* all of the final response's */
+	bool sent;        /* or about to be */
 	int error;        /* why a callback of ours stopped libcurl, or 0 */
 	char text[CURL_ERROR_SIZE];
 };
@@ -73,7 +74,11 @@ static int before_request(void *arg, char *remote_ip, char *local_ip,
 	(void)remote_ip;
 	(void)local_ip;
 	(void)remote_port;
-	t->error = multi_claim(t->multi, port);
+	/* Where a kept connection ends without a reply libcurl would send the
+	 * request again, on the next one. Nobody knows whether the first was
+	 * processed: it is the caller's to decide. */
+	t->error = t->sent ? -ECONNRESET : multi_claim(t->multi, port);
+	t->sent = t->sent || !t->error;
 	return t->error ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -282,6 +287,7 @@ int transfer_begin(struct transfer *t, struct pool_call *call,
 	t->max_reply = opts->max_reply;
 	t->call = call;
 	t->has_headers = false;
+	t->sent = false;
 	t->error = 0;
 	t->text[0] = '\0';
 	return from_code(code);
@@ -349,6 +355,9 @@ static void fail(struct transfer *t, CURLcode result)
 		call_fail(t->call, error, text);
 	} else if (error == -ENOMEM) {
 		call_fail(t->call, error, "out of memory");
+	} else if (t->error == -ECONNRESET) {
+		call_fail(t->call, error,
+			  "the connection ended without a reply");
 	} else {
 		call_fail(t->call, error,
 			  t->text[0] ? t->text : curl_easy_strerror(result));

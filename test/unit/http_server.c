@@ -65,6 +65,7 @@ struct http_server {
 	pthread_mutex_t lock; /* guards all that follows */
 	pthread_cond_t changed;
 	bool stop;
+	bool close_idle, close_idle_reset; /* asked of the thread */
 	struct conn **conns;
 	size_t n_conns;
 	unsigned *requests_on; /* by connection */
@@ -504,6 +505,20 @@ static int fill_polls(struct http_server *s, struct pollfd *polls)
 	return next > now ? (int)(next - now) : 0;
 }
 
+/* Here, because a close() is put off while poll() has the descriptor. */
+static void close_idle_if_asked(struct http_server *s)
+{
+	size_t i;
+
+	if (!s->close_idle)
+		return;
+	for (i = 0; i < s->n_conns; i++) {
+		if (!s->conns[i]->script)
+			conn_close(s, s->conns[i], s->close_idle_reset);
+	}
+	s->close_idle = false;
+}
+
 static void serve_pass(struct http_server *s)
 {
 	size_t i, n = s->n_conns;
@@ -517,11 +532,11 @@ static void serve_pass(struct http_server *s)
 	if (polls[0].revents && read(s->wake_fd, &count, sizeof(count)) < 0)
 		must_be(errno == EAGAIN, "eventfd");
 	for (i = 0; i < n; i++) {
-		/* the test may have closed it meanwhile */
-		if (polls[i + 2].revents && s->conns[i]->fd >= 0)
+		if (polls[i + 2].revents)
 			conn_read(s, s->conns[i]);
 		conn_advance(s, s->conns[i]);
 	}
+	close_idle_if_asked(s);
 	if (polls[1].revents)
 		accept_one(s);
 	reap_closed(s);
@@ -697,15 +712,13 @@ unsigned http_server_release(struct http_server *s)
 
 void http_server_close_idle(struct http_server *s, bool reset)
 {
-	size_t i;
-
 	pthread_mutex_lock(&s->lock);
-	for (i = 0; i < s->n_conns; i++) {
-		if (!s->conns[i]->script)
-			conn_close(s, s->conns[i], reset);
-	}
-	pthread_mutex_unlock(&s->lock);
+	s->close_idle = true;
+	s->close_idle_reset = reset;
 	wake(s);
+	while (s->close_idle)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
 }
 
 void http_server_babble(struct http_server *s, const char *text)

@@ -97,7 +97,7 @@ void http_server_handle(struct http_server *s, http_handler *fn, void *arg);
 /* Let all answers go that are held now. Returns how many there were. */
 unsigned http_server_release(struct http_server *s);
 
-/* Close, or reset, every connection that awaits no answer. */
+/* Close, or reset, every connection that awaits no answer; done on return. */
 void http_server_close_idle(struct http_server *s, bool reset);
 
 /* Send bytes nobody asked for on every connection that awaits no answer. */
