@@ -423,6 +423,7 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 	p->thread = pthread_self();
 	p->started_ms = p->beat_ms = now_ms(p);
 	host_detect(&p->host);
+	p->mounts = mounts_look();
 	err = load_settings(p, opts, count, &s);
 	if (err)
 		goto out;

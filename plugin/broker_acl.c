@@ -98,7 +98,9 @@ int broker_on_acl(int event, void *data, void *userdata)
 	(void)event;
 	if (!broker_on_thread(p))
 		return MOSQ_ERR_PLUGIN_DEFER;
-	if (p->kicking)
+	/* Parting from a client makes the broker ask about its subscriptions,
+	 * to drop what is no longer allowed: none is in question. */
+	if (p->kicking && ed->access == MOSQ_ACL_SUBSCRIBE)
 		return MOSQ_ERR_SUCCESS;
 	/* Between the filters of one SUBSCRIBE retained messages are checked:
 	 * what is gathered stays. */

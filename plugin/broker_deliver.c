@@ -44,22 +44,39 @@ void deliver_told(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 
 /* ---- 2.1: as the message leaves ---- */
 
+/* With a mount_point 2.1 frees a rewritten topic from its middle. */
+static bool may_rewrite_topic(struct plugin *p,
+			      const struct mosquitto_evt_message *ed)
+{
+	bool mounted = *broker_mountpoint(p, ed->client);
+
+	if (!mounted && p->mounts == MOUNTS_NONE)
+		return true;
+	if (!p->topic_rewrite_missed)
+		broker_log(
+			p, LOG_LEVEL_WARN,
+			"on_deliver cannot rewrite topics: %s; messages are "
+			"delivered under their own",
+			mounted || p->mounts == MOUNTS_SOME
+				? "with a mount_point in its configuration "
+				  "this Mosquitto would crash"
+				: "the broker's configuration file cannot be "
+				  "read, so nobody knows whether a listener "
+				  "has "
+				  "a mount_point, with which this Mosquitto "
+				  "would crash");
+	p->topic_rewrite_missed = true;
+	return false;
+}
+
 /* The originals stay the broker's, and so do the new ones once set. */
 static bool set_topic(struct plugin *p, struct mosquitto_evt_message *ed,
 		      struct bytes topic)
 {
 	char *copy;
 
-	/* With a mount_point 2.1 frees a rewritten topic from its middle. */
-	if (*broker_mountpoint(p, ed->client)) {
-		if (!p->topic_rewrite_missed)
-			broker_log(p, LOG_LEVEL_WARN,
-				   "on_deliver cannot rewrite topics on a "
-				   "listener with a mount_point: delivered as "
-				   "they are");
-		p->topic_rewrite_missed = true;
+	if (!may_rewrite_topic(p, ed))
 		return true;
-	}
 	copy = mosquitto_strdup(topic.data);
 	if (!copy)
 		return false;

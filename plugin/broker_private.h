@@ -12,6 +12,7 @@
 #include "plugin/broker_abi.h"
 #include "plugin/client.h"
 #include "plugin/broker_host.h"
+#include "plugin/broker_mounts.h"
 #include "plugin/gather.h"
 #include "plugin/hook.h"
 
@@ -42,6 +43,7 @@ struct passing_message {
 struct plugin {
 	mosquitto_plugin_id_t *id;
 	struct host host;
+	enum mounts mounts;
 	struct broker_ops ops;
 	pthread_t thread;    /* the broker's */
 	struct hooks *hooks; /* NULL: switched off */
@@ -63,6 +65,7 @@ struct plugin {
 	bool stopping;    /* the broker's clients are freed */
 	/* What was said, and is not said again. */
 	bool tick_missed, properties_missed, topic_rewrite_missed;
+	bool retain_handling_said;
 };
 
 /* Every callback begins with this: takes up new settings, drops a kept

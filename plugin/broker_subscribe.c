@@ -59,6 +59,28 @@ static bool same_text(struct bytes a, struct bytes b)
 	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
+/* The broker's own; and `$`, which is where a message goes that is published
+ * in another's place. No endpoint can give these. */
+static bool is_out_of_reach(const char *filter)
+{
+	if (strncmp(filter, "$share/", 7) == 0) {
+		filter = strchr(filter + 7, '/');
+		filter = filter ? filter + 1 : "";
+	}
+	return strcmp(filter, "$") == 0 || topic_is_control(bytes_of(filter));
+}
+
+/* Where a reply may lead a subscription that was not asked for there: not to
+ * the broker's own topics, nor into a group (contract.md, decision 28). */
+static bool is_led_astray(const struct topic *asked, const struct topic *to)
+{
+	const char *filter = to->filter.data;
+
+	if (is_out_of_reach(filter))
+		return true;
+	return !same_text(asked->filter, to->filter) && filter[0] == '$';
+}
+
 /* What the reply makes of the one filter that was asked. False: refused. */
 static bool granted(struct plugin *p, const struct event *ev,
 		    const struct verdict *v, struct topic *ret)
@@ -80,6 +102,18 @@ static bool granted(struct plugin *p, const struct event *ev,
 	*ret = v->topics[0];
 	if (ret->qos < 0 || ret->qos > 2)
 		return false;
+	if (is_led_astray(asked, ret)) {
+		broker_log(p, LOG_LEVEL_WARN,
+			   "subscription of client %.*s to %.*s refused: the "
+			   "reply rewrites it to %.*s, which no reply may",
+			   (int)ev->client_id.len,
+			   (const char *)ev->client_id.data,
+			   (int)asked->filter.len,
+			   (const char *)asked->filter.data,
+			   (int)ret->filter.len,
+			   (const char *)ret->filter.data);
+		return false;
+	}
 	if (p->host.v21)
 		return true;
 	changes = ret->qos != asked->qos ||
@@ -115,17 +149,6 @@ static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 	return MOSQ_ERR_SUCCESS;
 }
 
-/* The broker's own; and `$`, which is where a message goes that is published
- * in another's place. No endpoint can give these. */
-static bool is_out_of_reach(const char *filter)
-{
-	if (strncmp(filter, "$share/", 7) == 0) {
-		filter = strchr(filter + 7, '/');
-		filter = filter ? filter + 1 : "";
-	}
-	return strcmp(filter, "$") == 0 || topic_is_control(bytes_of(filter));
-}
-
 int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 {
 	enum hook_id hook =
@@ -141,7 +164,7 @@ int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	if (!filter)
 		return MOSQ_ERR_ACL_DENIED;
 	if (is_out_of_reach(filter))
-		return MOSQ_ERR_PLUGIN_DEFER;
+		return broker_no_opinion(p, hook);
 	topic = (struct topic){ .filter = bytes_of(filter), .qos = ed->qos };
 	ev = broker_event(p, ed->client, hook);
 	ev.topics = &topic;
@@ -157,6 +180,22 @@ int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 
 /* ---- 2.1: the accepted subscription ---- */
 
+/* The broker goes by what the client asked for. */
+static void note_retain_handling(struct plugin *p,
+				 const struct mosquitto_evt_subscribe *ed,
+				 const struct topic *to)
+{
+	int asked = ed->data.options >> OPTION_RETAIN_HANDLING_SHIFT & 0x03;
+
+	if (!to->has_options || (int)to->retain_handling == asked ||
+	    p->retain_handling_said)
+		return;
+	p->retain_handling_said = true;
+	broker_log(p, LOG_LEVEL_WARN,
+		   "a reply to a subscription sets retain_handling: Mosquitto "
+		   "goes by what the client asked for");
+}
+
 /* The SUBACK has the requested qos all the same. */
 static bool rewrite(struct plugin *p, struct mosquitto_evt_subscribe *ed,
 		    const struct topic *to)
@@ -165,6 +204,7 @@ static bool rewrite(struct plugin *p, struct mosquitto_evt_subscribe *ed,
 
 	if (!filter)
 		return false;
+	note_retain_handling(p, ed, to);
 	ed->data.topic_filter = filter; /* the broker frees the old one */
 	ed->data.options =
 		(uint8_t)((ed->data.options & ~OPTION_QOS) | to->qos);

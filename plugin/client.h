@@ -52,8 +52,8 @@ struct client {
 	bool deferred;               /* admitted, if at all, by others */
 	uint64_t ticket;             /* CLIENT_PENDING */
 	const struct verdict *login; /* changes to apply at CONNECT */
-	char *auth_method; /* of an exchange with us */
-	char *auth_data;   /* what it ended with; or NULL */
+	char *auth_method;           /* of an exchange with us */
+	char *auth_data;             /* what it ended with; or NULL */
 	size_t auth_data_len;
 	struct client_limits limits;
 	struct client_filter *filters;

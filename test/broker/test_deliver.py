@@ -114,9 +114,17 @@ class Told(DeliverTest):
         self.online(b, "pub", 5).publish("t", "x", 1, properties=props)
         for v in VERSIONS:
             got = self.told(ep, v, client_id="c%d" % v)["properties"]
-            # 2.0 shows none where it checks the right to read
-            self.assertEqual(got, want if self.v21 else {})
+            self.assertEqual(got, want)
         self.assertEqual(cs[5].message()["properties"], props)
+        # of one that waited 2.0 shows none as it leaves
+        c = self.persistent(b, "c6", 5)
+        c.subscribe(("q", 1))
+        c.disconnect()
+        self.online(b, "pub2", 5).publish("q", "x", 1, properties=props)
+        c = self.persistent(b, "c6", 5)
+        self.assertEqual(c.message()["properties"], props)
+        self.assertEqual(self.told(ep, 5, client_id="c6")["properties"],
+                         want if self.v21 else {})
 
     def test_retained(self):
         ep, b = self.stage()
