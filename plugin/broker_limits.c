@@ -31,9 +31,10 @@ void limits_begin(struct plugin *p, struct client *c, const struct verdict *v)
 
 /* MQTT 5 section 3.3: header, length, topic, packet id, payload; the
  * properties' own bytes are not known here. */
-static int64_t packet_size(const struct mosquitto_evt_acl_check *ed, bool m5)
+static int64_t packet_size(const struct mosquitto_evt_acl_check *ed,
+			   const char *topic, bool m5)
 {
-	int64_t rest = 2 + (int64_t)strlen(ed->topic) + (ed->qos ? 2 : 0) +
+	int64_t rest = 2 + (int64_t)strlen(topic) + (ed->qos ? 2 : 0) +
 		       (m5 ? 1 : 0) + ed->payloadlen;
 
 	return 1 +
@@ -45,12 +46,13 @@ static int64_t packet_size(const struct mosquitto_evt_acl_check *ed, bool m5)
 }
 
 bool limits_allow(struct plugin *p, struct client *c,
-		  const struct mosquitto_evt_acl_check *ed)
+		  const struct mosquitto_evt_acl_check *ed, const char *topic)
 {
 	struct client_limits *l = &c->limits;
 	int64_t second = p->beat_ms / SECOND_MS;
 
-	if (l->message_size > 0 && packet_size(ed, c->m5) > l->message_size) {
+	if (l->message_size > 0 &&
+	    packet_size(ed, topic, c->m5) > l->message_size) {
 		broker_log(p, LOG_LEVEL_INFO,
 			   "publish of client %s refused: larger than "
 			   "max_message_size of its login",

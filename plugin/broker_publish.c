@@ -148,7 +148,7 @@ int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	if (topic[0] == '$' || ed->topic[0] == '$')
 		return broker_no_opinion(
 			p, broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5));
-	if (!is_will(p, c) && !limits_allow(p, c, ed))
+	if (!is_will(p, c) && !limits_allow(p, c, ed, topic))
 		return denied(p, ed->client);
 	message_properties(p, ed->properties, &properties);
 	m = (struct message){

@@ -123,6 +123,26 @@ static bool any_blocking(const struct settings *s, enum hook_id v3)
 	return false;
 }
 
+/* 2.0 has no neutral answer to READ: each choice costs something. */
+static void report_reading(struct plugin *p, const struct settings *s)
+{
+	static const char *const costs[] = {
+		[READ_CHECKS_AUTO] =
+			"read_checks = auto: who may receive is not asked; "
+			"where auth_on_subscribe has an endpoint everybody "
+			"may, whatever an acl_file says of reading, elsewhere "
+			"only whom another plugin or file allows",
+		[READ_CHECKS_ALLOW] =
+			"read_checks = allow: everybody may receive, whatever "
+			"an acl_file says of reading",
+		[READ_CHECKS_DEFER] =
+			"read_checks = defer: nobody receives what no other "
+			"plugin or file allows to read",
+	};
+
+	broker_log(p, LOG_LEVEL_INFO, "%s", costs[s->read_checks]);
+}
+
 /* What a 2.0 cannot do of what is asked for. */
 static void report_v20(struct plugin *p, const struct settings *s)
 {
@@ -171,6 +191,8 @@ void broker_report(struct plugin *p, const struct settings *s)
 			   "auth_on_register is never asked on listeners with "
 			   "use_identity_as_username or "
 			   "use_subject_as_username: the certificate decides");
-	if (!p->host.v21)
-		report_v20(p, s);
+	if (p->host.v21)
+		return;
+	report_reading(p, s);
+	report_v20(p, s);
 }

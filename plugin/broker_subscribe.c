@@ -59,15 +59,18 @@ static bool same_text(struct bytes a, struct bytes b)
 	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
-/* The broker's own; and `$`, which is where a message goes that is published
- * in another's place. No endpoint can give these. */
-static bool is_out_of_reach(const char *filter)
+static const char *without_group(const char *filter)
 {
-	if (strncmp(filter, "$share/", 7) == 0) {
-		filter = strchr(filter + 7, '/');
-		filter = filter ? filter + 1 : "";
-	}
-	return strcmp(filter, "$") == 0 || topic_is_control(bytes_of(filter));
+	if (strncmp(filter, "$share/", 7) != 0)
+		return filter;
+	filter = strchr(filter + 7, '/');
+	return filter ? filter + 1 : "";
+}
+
+/* Where a message goes that is published in another's place. */
+static bool is_sink(const char *filter)
+{
+	return strcmp(without_group(filter), "$") == 0;
 }
 
 /* Where a reply may lead a subscription that was not asked for there: not to
@@ -76,7 +79,7 @@ static bool is_led_astray(const struct topic *asked, const struct topic *to)
 {
 	const char *filter = to->filter.data;
 
-	if (is_out_of_reach(filter))
+	if (is_sink(filter) || topic_is_control(to->filter))
 		return true;
 	return !same_text(asked->filter, to->filter) && filter[0] == '$';
 }
@@ -163,7 +166,10 @@ int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	filter = broker_bare_topic(p, ed->client, ed->topic);
 	if (!filter)
 		return MOSQ_ERR_ACL_DENIED;
-	if (is_out_of_reach(filter))
+	if (is_sink(filter))
+		return MOSQ_ERR_ACL_DENIED;
+	/* No endpoint can give what is the broker's own. */
+	if (topic_is_control(bytes_of(filter)))
 		return broker_no_opinion(p, hook);
 	topic = (struct topic){ .filter = bytes_of(filter), .qos = ed->qos };
 	ev = broker_event(p, ed->client, hook);
@@ -264,6 +270,17 @@ int broker_on_subscribe(int event, void *data, void *userdata)
 
 /* ---- unsubscribe ---- */
 
+/* Mosquitto does not put a mount_point before what a client unsubscribes
+ * from. */
+static const char *unsubscribed(const struct plugin *p,
+				const struct mosquitto *client,
+				const char *filter)
+{
+	const char *bare = broker_bare_topic(p, client, filter);
+
+	return bare ? bare : filter;
+}
+
 static void tell_unsubscribe(struct plugin *p, const struct mosquitto *client,
 			     const char *full)
 {
@@ -272,9 +289,7 @@ static void tell_unsubscribe(struct plugin *p, const struct mosquitto *client,
 
 	enter_for(p, client, HOOK_ON_UNSUBSCRIBE);
 	offline_unsubscribed(p, client, full);
-	filter = broker_bare_topic(p, client, full);
-	if (!filter)
-		return;
+	filter = unsubscribed(p, client, full);
 	topic = (struct topic){ .filter = bytes_of(filter) };
 	gather(p, client, HOOK_ON_UNSUBSCRIBE, &topic, NULL, 0);
 }
@@ -304,9 +319,7 @@ static void ask_unsubscribe(struct plugin *p,
 	char *copy = NULL;
 
 	broker_enter(p, HOOK_COUNT, NULL);
-	filter = broker_bare_topic(p, ed->client, ed->data.topic_filter);
-	if (!filter)
-		return;
+	filter = unsubscribed(p, ed->client, ed->data.topic_filter);
 	topic = (struct topic){ .filter = bytes_of(filter) };
 	ev = broker_event(p, ed->client, hook);
 	ev.topics = &topic;

@@ -111,8 +111,9 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
  * Send `req`, a POST with `Content-Type: application/json`, past redirects
  * and proxies of the environment (contract.md, section 2). Exactly one
  * `done` follows every success, also on failure to send, timeout and
- * shutdown. It is sent once, but for a kept-alive connection that ends
- * before a byte of the reply: then again, on a new one.
+ * shutdown. It is sent once: a kept-alive connection that the server closed
+ * between two calls costs a reconnect, but one that ends with the request
+ * under way is an error (-EIO), because it may have been processed.
  * Returns 0 and then owns req->body; or -ENOMEM, -ESHUTDOWN, and then `done`
  * never comes and the body is the caller's. `ret` may be NULL; the call is
  * valid until its `done` returned.

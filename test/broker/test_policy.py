@@ -353,6 +353,23 @@ class DefaultPolicy(BrokerTest):
         c.publish("$mine/x", "x", 1)
         self.assertEqual(c.message()["topic"], "$mine/x")
 
+    def test_swallowed_messages_stay_out_of_reach(self):
+        """`$` is where a message goes that is published in another's place:
+        nobody listens there, whoever decides on subscriptions."""
+        if self.v20:
+            return
+        ep, b = self.ignoring(("auth_on_publish_m5",), anonymous=True)
+        ep.answers["auth_on_publish_m5"] = ok(qos=0)
+        pub = self.client(b, "pub", 5)
+        pub.connect()
+        for n, name in enumerate(("$", "$share/g/$")):
+            c = self.client(b, "c%d" % n, 5)
+            c.connect()
+            self.assertEqual(c.subscribe(name, "t"), [0x87, 0], name)
+            pub.publish("t", "x", 1)
+            c.message("t")
+            c.quiet()
+
     def test_will(self):
         if self.v20:
             return
