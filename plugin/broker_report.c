@@ -141,6 +141,11 @@ static void report_reading(struct plugin *p, const struct settings *s)
 	};
 
 	broker_log(p, LOG_LEVEL_INFO, "%s", costs[s->read_checks]);
+	if (any(s, HOOK_ON_DELIVER) && s->read_checks != READ_CHECKS_ALLOW)
+		broker_log(p, LOG_LEVEL_WARN,
+			   "on_deliver is not told of what read_checks defers: "
+			   "Mosquitto %s does not say what became of it",
+			   p->host.version);
 }
 
 /* What a 2.0 cannot do of what is asked for. */
