@@ -149,7 +149,7 @@ int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 		return broker_no_opinion(
 			p, broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5));
 	if (!is_will(p, c) && !limits_allow(p, c, ed, topic))
-		return denied(p, ed->client);
+		return MOSQ_ERR_ACL_DENIED;
 	message_properties(p, ed->properties, &properties);
 	m = (struct message){
 		.topic = bytes_of(topic),

@@ -129,7 +129,7 @@ static void report_reading(struct plugin *p, const struct settings *s)
 	static const char *const costs[] = {
 		[READ_CHECKS_AUTO] =
 			"read_checks = auto: who may receive is not asked; "
-			"where auth_on_subscribe has an endpoint everybody "
+			"where subscriptions have an endpoint everybody "
 			"may, whatever an acl_file says of reading, elsewhere "
 			"only whom another plugin or file allows",
 		[READ_CHECKS_ALLOW] =

@@ -89,31 +89,32 @@ static void note_denial(struct question *q, const struct verdict *v)
 		  (const char *)v->reason.data);
 }
 
-/* Modifiers that the host cannot honour: said once, never silently lost. */
+/* Modifiers that the host cannot honour: each is said once, none is lost in
+ * silence. */
 static void note_without_effect(struct question *q, const struct verdict *v)
 {
 	const struct broker_ops *ops = q->hooks->ops;
 	const struct webhook *webhook = asked(q);
-	char names[256] = "";
-	size_t len = 0;
+	uint32_t *said = &webhook->stats->ineffective;
+	char names[512] = "";
 
 	for (size_t i = 0; i < ops->without_effect_count; i++) {
 		const struct modifier_without_effect *m;
+		size_t len = strlen(names);
 
 		m = &ops->without_effect[i];
-		if (verdict_has(v, m->id) && m->hooks & 1u << webhook->hook &&
-		    len < sizeof(names))
-			len += (size_t)snprintf(names + len,
-						sizeof(names) - len, " %s",
-						m->name);
+		if (!verdict_has(v, m->id) || *said & 1u << m->id ||
+		    !(m->hooks & 1u << webhook->hook))
+			continue;
+		*said |= 1u << m->id;
+		snprintf(names + len, sizeof(names) - len, " %s", m->name);
 	}
-	if (!len || webhook->stats->warned & 1u << WARNED_NO_EFFECT)
-		return;
-	webhook->stats->warned |= 1u << WARNED_NO_EFFECT;
-	hooks_log(q->hooks, LOG_LEVEL_WARN,
-		  "%s: endpoint %s replies with modifiers that this Mosquitto "
-		  "cannot honour; they have no effect:%s",
-		  hook_table[webhook->hook].name, webhook->shown, names);
+	if (*names)
+		hooks_log(q->hooks, LOG_LEVEL_WARN,
+			  "%s: endpoint %s replies with modifiers that this "
+			  "Mosquitto cannot honour; they have no effect:%s",
+			  hook_table[webhook->hook].name, webhook->shown,
+			  names);
 }
 
 /* The operator's choice for an endpoint that gives no answer at all. */

@@ -30,7 +30,8 @@ struct webhook_stats {
 	_Atomic uint64_t allowed_on_error;
 	/* Broker's thread only: what was already said once, and the limiter
 	 * of its log lines. */
-	uint32_t warned; /* 1u << enum webhook_warning */
+	uint32_t warned;      /* 1u << enum webhook_warning */
+	uint32_t ineffective; /* 1u << enum modifier: said to have no effect */
 	int64_t logged_ms;
 	uint64_t unlogged;
 };
@@ -45,7 +46,6 @@ enum on_error {
 
 enum webhook_warning {
 	WARNED_CACHED_PAYLOAD = 0, /* contract.md, decision 10 */
-	WARNED_NO_EFFECT,          /* a modifier that the host ignores */
 };
 
 /* One endpoint on one hook. */

@@ -108,6 +108,9 @@ class Truth(BrokerTest):
         rules = subprocess.run(
             [os.path.join(ROOT, "build/test/golden"), "rules"],
             capture_output=True, text=True, check=True).stdout.splitlines()
+        rules += subprocess.run(
+            ["python3", os.path.join(ROOT, "test/golden/mqtt.py"), "--rules"],
+            capture_output=True, text=True, check=True).stdout.splitlines()
         rules = [line for line in rules if line.startswith("|")]
         self.assertGreater(len(rules), 5)
         text = page("docs/differences.md")

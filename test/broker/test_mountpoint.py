@@ -1,5 +1,7 @@
 """Listeners with a mount_point, and what endpoints see of it."""
 
+import unittest.mock
+
 from endpoint import ok
 from host import ALL, BrokerTest, endpoint_conf, free_port, version
 
@@ -320,36 +322,19 @@ class Listeners(MountTest):
     """Two listeners, of which the second mounts something else, or
     nothing."""
 
-    def two(self, conf, first, second):
-        """Brokers' second listener's port, once it listens."""
+    def start(self, conf, first, second):
+        """A broker with these lines for its two listeners, and the second
+        one's port. FIRST and SECOND in a key stand for the ports."""
         ep = self.endpoint()
-        other = free_port()
+        taken, other = free_port(), free_port()
         settings = endpoint_conf(ep.url, HOOKS)
-        b = self.unstarted(settings, lines=first, after=[
-            "listener %d 127.0.0.1" % other] + second +
-            ["allow_anonymous false"])
-        # the port of the first is known once it is spawned
-        spawn = b.spawn
-
-        def spawn_with_ports():
-            taken = free_port()
-            b.conf.update({k.replace("FIRST", str(taken)).replace(
-                "SECOND", str(other)): v for k, v in conf.items()})
-            real, host_module = b.config, __import__("host")
-            keep = host_module.free_port
-            host_module.free_port = lambda: taken
-            try:
-                spawn()
-            finally:
-                host_module.free_port = keep
-            return real
-        b.spawn = spawn_with_ports
-        return ep, b, other
-
-    def start(self, *args):
-        ep, b, other = self.two(*args)
-        b.start()
-        self.addCleanup(b.stop)
+        for key, value in conf.items():
+            key = key.replace("FIRST", str(taken))
+            settings[key.replace("SECOND", str(other))] = value
+        with unittest.mock.patch("host.free_port", lambda: taken):
+            b = self.broker(settings, lines=first, after=[
+                "listener %d 127.0.0.1" % other] + second +
+                ["allow_anonymous false"])
         return ep, b, other
 
     def by(self, b, port, client_id, version=4):

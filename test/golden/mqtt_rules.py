@@ -221,7 +221,7 @@ def end_untold(host, code):
 # ---- publishes ----
 
 @rule("13", "a denied publish of MQTT 3.1.1 is acknowledged and dropped "
-      "(this plugin has no publish_denied yet)")
+      "(of a plugin without publish_denied)")
 def denied_publish_closes(host, closes):
     return host.closes_denied
 

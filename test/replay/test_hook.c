@@ -59,6 +59,7 @@ static int64_t now_ms(void *ctx)
 static const struct modifier_without_effect without_effect[] = {
 	{ MODIFIER_RETRY_INTERVAL, "retry_interval",
 	  1u << HOOK_AUTH_ON_REGISTER },
+	{ MODIFIER_UPGRADE_QOS, "upgrade_qos", 1u << HOOK_AUTH_ON_REGISTER },
 };
 
 static const struct broker_ops ops = {
@@ -68,7 +69,7 @@ static const struct broker_ops ops = {
 	.now_ms = now_ms,
 	.delays_logins = true,
 	.without_effect = without_effect,
-	.without_effect_count = 1,
+	.without_effect_count = 2,
 };
 
 #define HOOK(name, hook, url)                                                  \
@@ -361,6 +362,15 @@ static void a_modifier_without_effect_is_said_once(void **state)
 	assert_int_equal(broker.logged, 1);
 	assert_int_equal(ask(hooks, &ev), DECISION_OK);
 	assert_int_equal(broker.logged, 1);
+	/* another one is another matter */
+	fake_pool_will_answer(200,
+			      "{\"result\":\"ok\",\"modifiers\":"
+			      "{\"retry_interval\":5,\"upgrade_qos\":true}}",
+			      NULL);
+	assert_int_equal(ask(hooks, &ev), DECISION_OK);
+	assert_int_equal(broker.logged, 2);
+	assert_null(strstr(broker.line, "retry_interval"));
+	assert_non_null(strstr(broker.line, "upgrade_qos"));
 	end(hooks);
 }
 
