@@ -30,14 +30,7 @@ void deliver_told(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 		return;
 	if (p->passing.topic == ed->topic)
 		properties = p->passing.properties;
-	m = (struct message){
-		.topic = bytes_of(topic),
-		.payload = { ed->payload ? ed->payload : "", ed->payloadlen },
-		.qos = ed->qos,
-		.retain = ed->retain,
-		.properties = properties.list,
-		.properties_count = properties.count,
-	};
+	m = message_checked(ed, topic, &properties);
 	ev = message_event(p, ed->client, hook, &m);
 	hook_tell(p->hooks, &ev);
 }
@@ -155,14 +148,7 @@ int broker_on_deliver(int event, void *data, void *userdata)
 		broker_announce(p, c);
 	}
 	message_properties(p, ed->properties, &properties);
-	m = (struct message){
-		.topic = bytes_of(topic),
-		.payload = { ed->payload ? ed->payload : "", ed->payloadlen },
-		.qos = ed->qos,
-		.retain = ed->retain,
-		.properties = properties.list,
-		.properties_count = properties.count,
-	};
+	m = message_passing(ed, topic, &properties);
 	ev = message_event(p, ed->client, hook, &m);
 	if (hooks_block(p->hooks, hook))
 		ask(p, ed, &ev);

@@ -5,6 +5,39 @@
 
 #include <errno.h>
 
+static struct bytes payload_of(const void *data, size_t len)
+{
+	return (struct bytes){ data ? data : "", len };
+}
+
+struct message message_checked(const struct mosquitto_evt_acl_check *ed,
+			       const char *topic,
+			       const struct host_properties *properties)
+{
+	return (struct message){
+		.topic = bytes_of(topic),
+		.payload = payload_of(ed->payload, ed->payloadlen),
+		.qos = ed->qos,
+		.retain = ed->retain,
+		.properties = properties->list,
+		.properties_count = properties->count,
+	};
+}
+
+struct message message_passing(const struct mosquitto_evt_message *ed,
+			       const char *topic,
+			       const struct host_properties *properties)
+{
+	return (struct message){
+		.topic = bytes_of(topic),
+		.payload = payload_of(ed->payload, ed->payloadlen),
+		.qos = ed->qos,
+		.retain = ed->retain,
+		.properties = properties->list,
+		.properties_count = properties->count,
+	};
+}
+
 struct event message_event(const struct plugin *p,
 			   const struct mosquitto *client, enum hook_id hook,
 			   const struct message *m)

@@ -126,7 +126,16 @@ struct message {
 	size_t properties_count;
 };
 
-/* broker_message.c: `m` as an event of `hook`, and as a reply changes it. */
+/* broker_message.c: what the broker's events tell of a message, under the
+ * `topic` that its client knows. Borrows all of it. */
+struct message message_checked(const struct mosquitto_evt_acl_check *ed,
+			       const char *topic,
+			       const struct host_properties *properties);
+struct message message_passing(const struct mosquitto_evt_message *ed,
+			       const char *topic,
+			       const struct host_properties *properties);
+
+/* `m` as an event of `hook`, and as a reply changes it. */
 struct event message_event(const struct plugin *p,
 			   const struct mosquitto *client, enum hook_id hook,
 			   const struct message *m);

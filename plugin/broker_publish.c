@@ -151,14 +151,7 @@ int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	if (!is_will(p, c) && !limits_allow(p, c, ed, topic))
 		return MOSQ_ERR_ACL_DENIED;
 	message_properties(p, ed->properties, &properties);
-	m = (struct message){
-		.topic = bytes_of(topic),
-		.payload = { ed->payload ? ed->payload : "", ed->payloadlen },
-		.qos = ed->qos,
-		.retain = ed->retain,
-		.properties = properties.list,
-		.properties_count = properties.count,
-	};
+	m = message_checked(ed, topic, &properties);
 	rc = decide(p, ed, c, &m);
 	host_properties_clear(&properties);
 	return rc;
@@ -236,21 +229,14 @@ static bool change(struct plugin *p, struct mosquitto_evt_message *ed,
 	return true;
 }
 
-/* The message as it stands, without its properties' lifetime. */
+/* The message as it stands. */
 static struct message message_of(const struct plugin *p,
 				 const struct mosquitto_evt_message *ed,
 				 const struct host_properties *properties)
 {
 	const char *topic = broker_bare_topic(p, ed->client, ed->topic);
 
-	return (struct message){
-		.topic = bytes_of(topic ? topic : ed->topic),
-		.payload = { ed->payload ? ed->payload : "", ed->payloadlen },
-		.qos = ed->qos,
-		.retain = ed->retain,
-		.properties = properties->list,
-		.properties_count = properties->count,
-	};
+	return message_passing(ed, topic ? topic : ed->topic, properties);
 }
 
 /* Send what the broker holds to where nobody listens, and publish the decided
