@@ -45,20 +45,26 @@ static int64_t packet_size(const struct mosquitto_evt_acl_check *ed,
 	       rest;
 }
 
-bool limits_allow(struct plugin *p, struct client *c,
-		  const struct mosquitto_evt_acl_check *ed, const char *topic)
+bool limits_size(struct plugin *p, const struct client *c,
+		 const struct mosquitto_evt_acl_check *ed, const char *topic)
+{
+	const struct client_limits *l = &c->limits;
+
+	if (l->message_size <= 0 ||
+	    packet_size(ed, topic, c->m5) <= l->message_size)
+		return true;
+	broker_log(p, LOG_LEVEL_INFO,
+		   "publish of client %s refused: larger than "
+		   "max_message_size of its login",
+		   c->id);
+	return false;
+}
+
+bool limits_rate(struct plugin *p, struct client *c)
 {
 	struct client_limits *l = &c->limits;
 	int64_t second = p->beat_ms / SECOND_MS;
 
-	if (l->message_size > 0 &&
-	    packet_size(ed, topic, c->m5) > l->message_size) {
-		broker_log(p, LOG_LEVEL_INFO,
-			   "publish of client %s refused: larger than "
-			   "max_message_size of its login",
-			   c->id);
-		return false;
-	}
 	if (l->message_rate <= 0)
 		return true;
 	if (l->second != second) {

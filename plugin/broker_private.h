@@ -172,10 +172,12 @@ const char *login_new_id(const struct client *c, const struct verdict *v);
 
 /* broker_limits.c */
 void limits_begin(struct plugin *p, struct client *c, const struct verdict *v);
-/* Whether this publish, to `topic` as its client wrote it, stays within the
- * client's limits; counts it. */
-bool limits_allow(struct plugin *p, struct client *c,
-		  const struct mosquitto_evt_acl_check *ed, const char *topic);
+/* Whether this publish, to `topic` as its client wrote it, is within
+ * max_message_size. */
+bool limits_size(struct plugin *p, const struct client *c,
+		 const struct mosquitto_evt_acl_check *ed, const char *topic);
+/* Whether another publish is within max_message_rate; counts it. */
+bool limits_rate(struct plugin *p, struct client *c);
 /* From TICK: part from those whose time is over. */
 void limits_tick(struct plugin *p, int64_t now);
 

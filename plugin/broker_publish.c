@@ -148,7 +148,11 @@ int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	if (topic[0] == '$' || ed->topic[0] == '$')
 		return broker_no_opinion(
 			p, broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5));
-	if (!is_will(p, c) && !limits_allow(p, c, ed, topic))
+	/* VerneMQ closes at a packet that is too large; it would let a client
+	 * that is too fast wait, which the host cannot. */
+	if (!is_will(p, c) && !limits_size(p, c, ed, topic))
+		return denied(p, ed->client);
+	if (!is_will(p, c) && !limits_rate(p, c))
 		return MOSQ_ERR_ACL_DENIED;
 	message_properties(p, ed->properties, &properties);
 	m = message_checked(ed, topic, &properties);
