@@ -139,6 +139,7 @@ const struct verdict *broker_take(struct plugin *p, int event,
 static void beat(struct plugin *p, int64_t now)
 {
 	p->beat_ms = now;
+	p->arriving = NULL; /* may be forgotten now */
 	client_table_beat(&p->clients);
 }
 
@@ -243,7 +244,6 @@ static int on_tick(int event, void *data, void *userdata)
 	broker_drop_passing(p);
 	broker_flush_gathered(p);
 	broker_announce_arrivals(p);
-	p->arriving = NULL;
 	beat(p, now_ms(p));
 	hooks_tick(p->hooks);
 	limits_tick(p, p->beat_ms);

@@ -29,7 +29,8 @@ struct modifier_without_effect {
 struct broker_ops {
 	/* Broker's thread, and only from a tick: it may free clients, so
 	 * never from inside another callback. `ticket` is the one that
-	 * hook_dispatch() gave. The verdict is borrowed. */
+	 * hook_ask() gave. The verdict is borrowed; NULL: the client
+	 * has started over, or was forgotten, and this ticket is void. */
 	void (*complete_auth)(void *ctx, const char *client_id, uint64_t ticket,
 			      const struct verdict *verdict);
 	/* Broker's thread. One line, no newline. */

@@ -38,7 +38,7 @@ static int check_read(struct plugin *p, const struct mosquitto *client)
 /* What a READ check tells by the way: somebody gets a message, or would. */
 static int on_read(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 {
-	struct client *c = client_find(&p->clients, ed->client);
+	struct client *c = broker_client(p, ed->client);
 	int rc = check_read(p, ed->client);
 
 	broker_drop_kept(p);
@@ -72,22 +72,33 @@ static int check_retain_source(struct plugin *p)
  * Returns false for whom nothing is allowed. */
 static bool admitted(struct plugin *p, const struct mosquitto *client)
 {
-	struct client *c = client_find(&p->clients, client);
+	struct client *c = broker_client(p, client);
 
-	if (!c) {
-		c = client_begin(&p->clients, client,
-				 mosquitto_client_id(client));
-		if (!c)
-			return false;
-		c->clean = mosquitto_client_clean_session(client);
-		c->m5 = broker_is_m5(client);
-	}
+	if (!c)
+		c = broker_begin(p, client);
+	if (!c)
+		return false;
 	/* A pending or refused client can only be here for its will. */
 	if (c->state == CLIENT_PENDING || c->state == CLIENT_REFUSED)
 		return false;
 	if (client_take_arrival(&p->clients, c))
 		broker_announce(p, c);
 	return true;
+}
+
+/* What is gathered that this may be one more of. */
+static enum hook_id may_join(const struct mosquitto_evt_acl_check *ed)
+{
+	bool m5 = broker_is_m5(ed->client);
+
+	switch (ed->access) {
+	case MOSQ_ACL_SUBSCRIBE:
+		return broker_hook(HOOK_ON_SUBSCRIBE, m5);
+	case MOSQ_ACL_UNSUBSCRIBE:
+		return broker_hook(HOOK_ON_UNSUBSCRIBE, m5);
+	default:
+		return HOOK_COUNT;
+	}
 }
 
 int broker_on_acl(int event, void *data, void *userdata)
@@ -108,10 +119,9 @@ int broker_on_acl(int event, void *data, void *userdata)
 		return on_read(p, ed);
 	if (mosquitto_client_protocol_version(ed->client) == 0)
 		return check_retain_source(p);
-	if (!admitted(p, ed->client)) {
-		broker_enter(p, HOOK_COUNT, NULL);
+	broker_enter(p, may_join(ed), ed->client);
+	if (!admitted(p, ed->client))
 		return MOSQ_ERR_ACL_DENIED;
-	}
 	switch (ed->access) {
 	case MOSQ_ACL_WRITE:
 		return broker_acl_publish(p, ed);

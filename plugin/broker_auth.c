@@ -10,7 +10,7 @@
 int broker_login_answer(struct plugin *p, struct client *c,
 			struct mosquitto *client, const struct verdict *v)
 {
-	c->state = login_decide(p, c, client, v);
+	c->state = login_decide(p, c, v);
 	if (c->state == CLIENT_ADMITTED && !login_apply(p, c, client, v))
 		c->state = CLIENT_REFUSED;
 	if (c->state == CLIENT_REFUSED)
@@ -45,8 +45,8 @@ static struct event login_event(const struct plugin *p,
  * SIGHUP makes the broker ask BASIC_AUTH again for every session it has, those
  * that are offline included, and part from those that are not allowed at
  * once. That is no login: who was admitted stays, without a call. Until the
- * next TICK no login can come between, but through 2.0's websockets, and so
- * an offline one of those gets no benefit of the doubt.
+ * next TICK no login can come between, but through websockets in some builds,
+ * and so an offline one of those gets no benefit of the doubt.
  */
 static bool is_recheck(struct plugin *p, const struct mosquitto *client)
 {
@@ -55,22 +55,20 @@ static bool is_recheck(struct plugin *p, const struct mosquitto *client)
 	if (!p->rechecking || p->ticked)
 		return p->rechecking;
 	/* No TICK ends it: only of who is online it is sure. */
-	c = client_find(&p->clients, client);
-	return c && c->state == CLIENT_ONLINE &&
-	       strcmp(c->id, mosquitto_client_id(client)) == 0;
+	c = broker_client(p, client);
+	return c && c->state == CLIENT_ONLINE;
 }
 
 static int recheck(struct plugin *p, const struct mosquitto *client)
 {
-	const struct client *c = client_find(&p->clients, client);
+	const struct client *c = broker_client(p, client);
 	bool websockets = mosquitto_client_protocol(client) == mp_websockets;
 
-	if (!c || c->state == CLIENT_OFFLINE || c->state == CLIENT_LEFT)
-		return websockets && !p->host.v21 ? MOSQ_ERR_AUTH
-						  : MOSQ_ERR_SUCCESS;
-	if (c->state != CLIENT_ONLINE)
+	if (c && c->state == CLIENT_ONLINE)
+		return c->deferred ? MOSQ_ERR_PLUGIN_DEFER : MOSQ_ERR_SUCCESS;
+	if (c && (c->state == CLIENT_REFUSED || c->state == CLIENT_PENDING))
 		return MOSQ_ERR_AUTH;
-	return c->deferred ? MOSQ_ERR_PLUGIN_DEFER : MOSQ_ERR_SUCCESS;
+	return websockets ? MOSQ_ERR_AUTH : MOSQ_ERR_SUCCESS;
 }
 
 /* Its answer will come from TICK, under `ticket`. */
@@ -94,12 +92,11 @@ static int log_in(struct plugin *p, const struct mosquitto_evt_basic_auth *ed)
 	bool may_delay;
 	int rc;
 
-	c = client_begin(&p->clients, ed->client,
-			 mosquitto_client_id(ed->client));
+	c = broker_begin(p, ed->client);
 	if (!c)
 		return MOSQ_ERR_AUTH;
-	c->clean = mosquitto_client_clean_session(ed->client);
-	c->m5 = broker_is_m5(ed->client);
+	/* Whoever was pending under this id is so no more. */
+	hook_forget(p->hooks, c->id);
 	ev = login_event(p, ed, c);
 	may_delay = p->host.v21 && !hooks_block(p->hooks, hook);
 	if (hook_ask(p->hooks, &ev, may_delay, &v, &ticket) == HOOK_PENDING)
@@ -129,6 +126,15 @@ int broker_on_basic_auth(int event, void *data, void *userdata)
 
 /* ---- delayed ---- */
 
+/* The answer came too late for its client. Of one of MQTT 5 a delayed will
+ * may be left. */
+static void has_left(struct plugin *p, struct client *c)
+{
+	c->state = CLIENT_REFUSED;
+	if (!c->m5)
+		client_doom(&p->clients, c);
+}
+
 static void admit(struct plugin *p, struct client *c, const char *client_id,
 		  const struct verdict *v)
 {
@@ -136,20 +142,15 @@ static void admit(struct plugin *p, struct client *c, const char *client_id,
 	p->arriving = c;
 	mosquitto_complete_basic_auth(client_id, MOSQ_ERR_SUCCESS);
 	p->arriving = NULL;
-	if (c->state == CLIENT_ONLINE && login_new_id(c, v)) {
-		/* The CONNACK is out, so there is but to part from it. */
-		broker_log(p, LOG_LEVEL_ERR,
-			   "client %s disconnected: it could not be renamed",
-			   c->id);
-		mosquitto_kick_client_by_clientid(client_id, false);
-	}
-	if (c->state == CLIENT_ONLINE)
-		limits_begin(p, c, v);
-	if (c->state != CLIENT_ADMITTED)
+	if (c->state == CLIENT_ADMITTED) {
+		has_left(p, c); /* no CONNECT came of it */
 		return;
-	/* No CONNECT came of it: the client had left. */
-	c->state = CLIENT_REFUSED;
-	client_doom(&p->clients, c);
+	}
+	if (c->state != CLIENT_ONLINE)
+		return;
+	limits_begin(p, c, v);
+	if (c->unfit) /* the CONNACK is out: there is but to part from it */
+		mosquitto_kick_client_by_clientid(c->id, false);
 }
 
 void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
@@ -161,7 +162,11 @@ void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 	if (!c || p->stopping)
 		return; /* gone, or its pointer has another life */
 	client_decided(&p->clients, c);
-	c->state = login_decide(p, c, c->ptr, v);
+	if (!v) {
+		has_left(p, c);
+		return;
+	}
+	c->state = login_decide(p, c, v);
 	if (c->state == CLIENT_ADMITTED) {
 		admit(p, c, client_id, v);
 		return;
@@ -184,18 +189,13 @@ int broker_on_connect(int event, void *data, void *userdata)
 
 	(void)event;
 	broker_enter(p, HOOK_COUNT, NULL);
-	c = client_find(&p->clients, ed->client);
+	c = broker_client(p, ed->client);
 	if (c && c->state == CLIENT_ONLINE && p->arriving == c)
 		return MOSQ_ERR_SUCCESS; /* a delivery announced it */
 	if (!c || (c->state != CLIENT_ADMITTED && c->state != CLIENT_DEFERRED))
-		c = client_begin(&p->clients, ed->client,
-				 mosquitto_client_id(ed->client));
+		c = broker_begin(p, ed->client);
 	if (!c)
 		return MOSQ_ERR_SUCCESS;
-	if (c->state == CLIENT_UNASKED) {
-		c->clean = mosquitto_client_clean_session(ed->client);
-		c->m5 = broker_is_m5(ed->client);
-	}
 	login_connected(p, c, ed->client);
 	broker_announce(p, c);
 	return MOSQ_ERR_SUCCESS;

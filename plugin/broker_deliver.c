@@ -126,7 +126,7 @@ int broker_on_deliver(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_message *ed = data;
 	struct plugin *p = userdata;
-	struct client *c = client_find(&p->clients, ed->client);
+	struct client *c = broker_client(p, ed->client);
 	struct host_properties properties = { 0 };
 	enum hook_id hook;
 	const char *topic;

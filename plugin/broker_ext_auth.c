@@ -121,6 +121,20 @@ static int conclude(struct plugin *p, struct mosquitto_evt_extended_auth *ed,
 	return keep_data(c, ed) ? finish(p, c, ed->client) : MOSQ_ERR_AUTH;
 }
 
+/* We have no opinion on this exchange: another plugin may lead it. */
+static void leave_to_others(struct plugin *p, struct client *c)
+{
+	free(c->auth_method);
+	c->auth_method = NULL;
+	if (c->state != CLIENT_PENDING)
+		return;
+	c->state = CLIENT_DEFERRED;
+	c->deferred = true;
+	p->arriving = c;
+	if (!p->host.v21)
+		client_arrives(&p->clients, c);
+}
+
 static int exchange(struct plugin *p, struct mosquitto_evt_extended_auth *ed,
 		    struct client *c)
 {
@@ -130,6 +144,8 @@ static int exchange(struct plugin *p, struct mosquitto_evt_extended_auth *ed,
 
 	if (rc == MOSQ_ERR_AUTH && login)
 		c->state = CLIENT_REFUSED;
+	if (rc == MOSQ_ERR_PLUGIN_DEFER)
+		leave_to_others(p, c);
 	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_AUTH_CONTINUE) {
 		mosquitto_free(ed->data_out);
 		ed->data_out = NULL;
@@ -148,18 +164,17 @@ int broker_on_auth_start(int event, void *data, void *userdata)
 	(void)event;
 	broker_enter(p, HOOK_COUNT, NULL);
 	broker_announce_arrivals(p);
-	if (!hooks_has(p->hooks, HOOK_ON_AUTH_M5))
-		return MOSQ_ERR_PLUGIN_DEFER;
 	p->arriving = NULL;
-	c = client_find(&p->clients, ed->client);
+	c = broker_client(p, ed->client);
 	if (!c || c->state != CLIENT_ONLINE) {
-		c = client_begin(&p->clients, ed->client,
-				 mosquitto_client_id(ed->client));
+		c = broker_begin(p, ed->client);
 		if (!c)
 			return MOSQ_ERR_AUTH;
 		c->state = CLIENT_PENDING;
-		c->clean = mosquitto_client_clean_session(ed->client);
-		c->m5 = true;
+	}
+	if (!hooks_has(p->hooks, HOOK_ON_AUTH_M5)) {
+		leave_to_others(p, c);
+		return MOSQ_ERR_PLUGIN_DEFER;
 	}
 	free(c->auth_method);
 	c->auth_method = strdup(ed->auth_method ? ed->auth_method : "");
@@ -174,7 +189,7 @@ int broker_on_auth_continue(int event, void *data, void *userdata)
 
 	(void)event;
 	broker_enter(p, HOOK_COUNT, NULL);
-	c = client_find(&p->clients, ed->client);
+	c = broker_client(p, ed->client);
 	/* 2.0 does not tell the method again: an exchange that did not start
 	 * with us is not ours. */
 	if (!c || !c->auth_method)

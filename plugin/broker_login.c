@@ -21,27 +21,35 @@ const char *login_new_id(const struct client *c, const struct verdict *v)
 
 /* Isolation is never dropped in silence: a mountpoint other than the
  * listener's refuses. */
-static bool is_mounted_there(const struct plugin *p,
-			     const struct mosquitto *client,
-			     const struct verdict *v)
+static bool is_mounted_there(const struct client *c, const struct verdict *v)
 {
 	const struct modifier_value *mp = verdict_get(v, MODIFIER_MOUNTPOINT);
-	struct event ev;
 
 	if (!mp)
 		return true;
-	ev = broker_event(p, client, HOOK_AUTH_ON_REGISTER);
-	return text_is(mp->text, ev.mountpoint.data, ev.mountpoint.len);
+	return c->mountpoint &&
+	       text_is(mp->text, c->mountpoint, strlen(c->mountpoint));
 }
 
-static const char *cannot_become(const struct plugin *p, const struct client *c,
-				 const struct mosquitto *client,
+/* The host takes no control characters in names, and no non-characters. */
+static bool is_name(const struct modifier_value *name)
+{
+	return !name ||
+	       mosquitto_validate_utf8(name->text.data, (int)name->text.len) ==
+		       MOSQ_ERR_SUCCESS;
+}
+
+static const char *cannot_become(const struct client *c,
 				 const struct verdict *v)
 {
 	const char *id = login_new_id(c, v);
 
-	if (!is_mounted_there(p, client, v))
+	if (!is_mounted_there(c, v))
 		return "the reply sets a mountpoint other than the listener's";
+	if (!is_name(verdict_get(v, MODIFIER_USERNAME)) ||
+	    !is_name(verdict_get(v, MODIFIER_CLIENT_ID)))
+		return "the reply gives it a name that Mosquitto does not "
+		       "take";
 	if (!id)
 		return NULL;
 	if (!mosquitto_set_clientid)
@@ -59,7 +67,6 @@ static const char *cannot_become(const struct plugin *p, const struct client *c,
 }
 
 enum client_state login_decide(struct plugin *p, const struct client *c,
-			       const struct mosquitto *client,
 			       const struct verdict *v)
 {
 	const char *cannot;
@@ -68,7 +75,7 @@ enum client_state login_decide(struct plugin *p, const struct client *c,
 		return CLIENT_DEFERRED;
 	if (v->decision == DECISION_DENY)
 		return CLIENT_REFUSED;
-	cannot = cannot_become(p, c, client, v);
+	cannot = cannot_become(c, v);
 	if (!cannot)
 		return CLIENT_ADMITTED;
 	broker_log(p, LOG_LEVEL_WARN, "login of client %s refused: %s", c->id,
@@ -105,7 +112,7 @@ bool login_apply(struct plugin *p, struct client *c, struct mosquitto *client,
 	if (set_username(client, v) && rename_client(c, client, v))
 		return true;
 	broker_log(p, LOG_LEVEL_ERR,
-		   "login of client %s refused: the names of the reply could "
+		   "client %s refused: the names of its login's reply could "
 		   "not be set",
 		   c->id);
 	return false;
@@ -169,7 +176,7 @@ void login_connected(struct plugin *p, struct client *c,
 	if (!v)
 		return;
 	c->login = NULL;
-	login_apply(p, c, client, v);
+	c->unfit = !login_apply(p, c, client, v);
 	if (mosquitto_persist_client_update && session_expiry(c, v, &expiry))
 		set_session(p, c, client, expiry);
 	verdict_unref(v);

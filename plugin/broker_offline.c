@@ -5,6 +5,7 @@
  */
 #include "plugin/broker_private.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -12,6 +13,7 @@ enum {
 	 * finds nobody, of which an MQTT 5 session keeps a trace. */
 	LOOKS_V21 = 256,
 	LOOKS_V20 = 16,
+	STEPS = 256, /* along the list, those not due included */
 	LOOK_AGAIN_MS = 1000,
 	LOOK_AGAIN_MAX_V3_MS = 10000,
 	LOOK_AGAIN_MAX_M5_MS = 60000,
@@ -27,8 +29,8 @@ void offline_subscribed(struct plugin *p, const struct mosquitto *client,
 
 	if (!hooks_has(p->hooks, HOOK_ON_OFFLINE_MESSAGE))
 		return;
-	c = client_find(&p->clients, client);
-	if (c && client_add_filter(c, filter, (uint8_t)qos) != 0)
+	c = broker_client(p, client);
+	if (c && client_add_filter(c, filter, (uint8_t)qos) == -ENOMEM)
 		broker_log(p, LOG_LEVEL_ERR,
 			   "no memory to remember a subscription");
 }
@@ -36,7 +38,7 @@ void offline_subscribed(struct plugin *p, const struct mosquitto *client,
 void offline_unsubscribed(struct plugin *p, const struct mosquitto *client,
 			  const char *filter)
 {
-	struct client *c = client_find(&p->clients, client);
+	struct client *c = broker_client(p, client);
 
 	if (c)
 		client_drop_filter(c, filter);
@@ -112,8 +114,9 @@ static bool exists(struct plugin *p, const struct client *c)
 	int rc;
 
 	if (mosquitto_client)
-		return mosquitto_client(c->id) != NULL;
-	/* Of a client known to be offline this has no effect. */
+		return mosquitto_client(c->id) == c->ptr;
+	/* Of a client that is offline this has no effect; had one of this id
+	 * come since, it would not be found here (broker_announce()). */
 	p->kicking = true;
 	rc = mosquitto_kick_client_by_clientid(c->id, true);
 	p->kicking = false;
@@ -133,7 +136,7 @@ static int64_t look_again(const struct plugin *p, const struct client *c,
 	return now + (wait < LOOK_AGAIN_MS ? LOOK_AGAIN_MS : wait);
 }
 
-static void tell_expired(struct plugin *p, const struct client *c)
+void offline_ended(struct plugin *p, const struct client *c)
 {
 	/* The broker's client is gone: nothing of it may be read. */
 	struct event ev = {
@@ -145,23 +148,32 @@ static void tell_expired(struct plugin *p, const struct client *c)
 	hook_tell(p->hooks, &ev);
 }
 
+/* 2.0 pays for a look: without anybody to tell, none is worth it. */
+static bool is_looked_for(struct plugin *p)
+{
+	return p->host.v21 || hooks_has(p->hooks, HOOK_ON_SESSION_EXPIRED);
+}
+
 void offline_tick(struct plugin *p, int64_t now)
 {
+	const struct client *first = p->clients.offline;
 	int looks = p->host.v21 ? LOOKS_V21 : LOOKS_V20;
 
-	if (!hooks_has(p->hooks, HOOK_ON_SESSION_EXPIRED))
+	if (!is_looked_for(p))
 		return;
-	while (p->clients.offline && looks-- > 0) {
+	for (int steps = 0; steps < STEPS && looks > 0; steps++) {
 		struct client *c = p->clients.offline;
 
-		if (c->poll_ms > now)
+		if (!c || (steps > 0 && c == first))
 			return;
-		if (!exists(p, c)) {
-			tell_expired(p, c);
-			client_doom(&p->clients, c);
-			continue;
-		}
-		c->poll_ms = look_again(p, c, now);
 		client_polled(&p->clients, c);
+		if (c->poll_ms > now)
+			continue;
+		looks--;
+		c->poll_ms = look_again(p, c, now);
+		if (exists(p, c))
+			continue;
+		offline_ended(p, c);
+		client_doom(&p->clients, c);
 	}
 }

@@ -78,6 +78,12 @@ void broker_enter(struct plugin *p, enum hook_id may_join,
  * from one of its own, with a client that is none. Any thread. */
 bool broker_on_thread(const struct plugin *p);
 
+/* Begin a new life at this pointer (broker_session.c). NULL: no memory. */
+struct client *broker_begin(struct plugin *p, const struct mosquitto *client);
+/* What we know of this client; NULL when that is nothing, or is of another
+ * client that had this pointer. */
+struct client *broker_client(struct plugin *p, const struct mosquitto *client);
+
 /* The hook's variant for this client's protocol. */
 enum hook_id broker_hook(enum hook_id v3, bool m5);
 bool broker_is_m5(const struct mosquitto *client);
@@ -159,12 +165,12 @@ void message_properties(struct plugin *p, const mosquitto_property *from,
 /* The client's new state by `v`: CLIENT_ADMITTED, _DEFERRED or _REFUSED; the
  * reason of a refusal that is ours is logged. */
 enum client_state login_decide(struct plugin *p, const struct client *c,
-			       const struct mosquitto *client,
 			       const struct verdict *v);
 /* Before the CONNACK: names. False: refuse. */
 bool login_apply(struct plugin *p, struct client *c, struct mosquitto *client,
 		 const struct verdict *v);
-/* In 2.1's CONNECT: names of a delayed login, and the session. */
+/* In 2.1's CONNECT: names of a delayed login, which make it `unfit` when they
+ * cannot be set, and the session. */
 void login_connected(struct plugin *p, struct client *c,
 		     struct mosquitto *client);
 /* The id that a reply gives, or NULL when it keeps its own. */
@@ -190,6 +196,8 @@ void offline_subscribed(struct plugin *p, const struct mosquitto *client,
 			const char *filter, int qos);
 void offline_unsubscribed(struct plugin *p, const struct mosquitto *client,
 			  const char *filter);
+/* Its session has ended unnoticed: tell, if anybody wants to know. */
+void offline_ended(struct plugin *p, const struct client *c);
 /* From TICK: see which sessions have ended unnoticed. */
 void offline_tick(struct plugin *p, int64_t now);
 

@@ -141,7 +141,6 @@ int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	struct message m;
 	int rc;
 
-	broker_enter(p, HOOK_COUNT, NULL);
 	topic = broker_bare_topic(p, ed->client, ed->topic);
 	if (!topic)
 		return MOSQ_ERR_ACL_DENIED;
@@ -318,7 +317,7 @@ int broker_on_message(int event, void *data, void *userdata)
 	v = broker_take(p, event, ed->client, ed->topic);
 	broker_enter(p, HOOK_COUNT, NULL);
 	/* Bridges come here without ACL_CHECK: no client of ours. */
-	c = client_find(&p->clients, ed->client);
+	c = broker_client(p, ed->client);
 	if (c && v)
 		rc = carry_out_kept(p, ed, c, v);
 	else if (c)

@@ -184,6 +184,26 @@ static void report_v20(struct plugin *p, const struct settings *s)
 			   version);
 }
 
+/* context__cleanup() of a pending client adds it to the list of delayed wills
+ * and frees it (2.1.2). Nothing tells a plugin of the delay. */
+static void report_v21(struct plugin *p, const struct settings *s)
+{
+	size_t n = s->chained[HOOK_AUTH_ON_REGISTER_M5];
+
+	for (size_t i = 0; i < n; i++) {
+		if (s->chain[HOOK_AUTH_ON_REGISTER_M5][i].blocking)
+			return;
+	}
+	if (n)
+		broker_log(
+			p, LOG_LEVEL_WARN,
+			"auth_on_register_m5: a defect of Mosquitto 2.1 lets "
+			"an MQTT 5 client that has a will delay and leaves "
+			"while its login waits damage the broker's memory. "
+			"Where clients are not trusted set blocking = on for "
+			"this webhook");
+}
+
 void broker_report(struct plugin *p, const struct settings *s)
 {
 	broker_log(p, LOG_LEVEL_INFO,
@@ -196,8 +216,10 @@ void broker_report(struct plugin *p, const struct settings *s)
 			   "auth_on_register is never asked on listeners with "
 			   "use_identity_as_username or "
 			   "use_subject_as_username: the certificate decides");
-	if (p->host.v21)
+	if (p->host.v21) {
+		report_v21(p, s);
 		return;
+	}
 	report_reading(p, s);
 	report_v20(p, s);
 }

@@ -25,10 +25,57 @@ static void tell(struct plugin *p, const struct client *c, enum hook_id hook)
 	hook_tell(p->hooks, &ev);
 }
 
+/* For what happens when the broker's client can no longer be asked: while it
+ * is pending it may be gone, and once its session ends it is. */
+static void remember_mountpoint(struct plugin *p, struct client *c)
+{
+	struct event ev = broker_event(p, c->ptr, HOOK_ON_REGISTER);
+
+	free(c->mountpoint);
+	c->mountpoint = strndup(ev.mountpoint.data, ev.mountpoint.len);
+}
+
+struct client *broker_begin(struct plugin *p, const struct mosquitto *client)
+{
+	struct client *c = client_find(&p->clients, client);
+
+	/* Its pointer is another's: so it is no more. */
+	if (c && c->state == CLIENT_OFFLINE)
+		offline_ended(p, c);
+	c = client_begin(&p->clients, client, mosquitto_client_id(client));
+	if (!c)
+		return NULL;
+	c->clean = mosquitto_client_clean_session(client);
+	c->m5 = broker_is_m5(client);
+	remember_mountpoint(p, c);
+	return c;
+}
+
+struct client *broker_client(struct plugin *p, const struct mosquitto *client)
+{
+	struct client *c = client_find(&p->clients, client);
+	const char *id = mosquitto_client_id(client);
+
+	/* Without an id, as when 2.0 parts from it, it is still the same. */
+	return c && id && strcmp(c->id, id) != 0 ? NULL : c;
+}
+
+/* An offline session of this id that was not taken over had ended. */
+static void end_unnoticed(struct plugin *p, const struct client *c)
+{
+	struct client *old = client_offline_by_id(&p->clients, c->id);
+
+	if (!old || old == c)
+		return;
+	offline_ended(p, old);
+	client_doom(&p->clients, old);
+}
+
 void broker_announce(struct plugin *p, struct client *c)
 {
 	if (c->state == CLIENT_ONLINE)
 		return;
+	end_unnoticed(p, c);
 	c->state = CLIENT_ONLINE;
 	tell(p, c, HOOK_ON_CLIENT_WAKEUP);
 	tell(p, c, broker_hook(HOOK_ON_REGISTER, c->m5));
@@ -62,11 +109,8 @@ static enum hook_id leaves_by(const struct plugin *p, const struct client *c,
 /* Remember what cannot be asked of the broker once the session ends. */
 static void go_offline(struct plugin *p, struct client *c)
 {
-	struct event ev = broker_event(p, c->ptr, HOOK_ON_CLIENT_OFFLINE);
-
 	client_goes_offline(&p->clients, c, p->beat_ms);
-	free(c->mountpoint);
-	c->mountpoint = strndup(ev.mountpoint.data, ev.mountpoint.len);
+	remember_mountpoint(p, c);
 }
 
 /* `ended`: the session, not only the connection. */
@@ -85,15 +129,20 @@ static void leave(struct plugin *p, struct client *c, bool ended)
 	}
 	if (c->state == CLIENT_ONLINE)
 		tell(p, c, leaves_by(p, c, ended));
+	if (p->arriving == c)
+		p->arriving = NULL;
 	if (c->state == CLIENT_REFUSED || c->state == CLIENT_PENDING) {
-		client_doom(&p->clients, c);
+		/* Of an exchange a delayed will may be left. */
+		c->state = CLIENT_REFUSED;
+		if (!c->auth_method)
+			client_doom(&p->clients, c);
 		return;
 	}
 	if (passed_on && !p->arriving->clean)
 		client_hand_filters(c, p->arriving);
 	if (passed_on || ended || c->state != CLIENT_ONLINE) {
 		/* While a session may live on unseen, so may a delayed will. */
-		if (ended && c->m5 && !p->host.v21 && !passed_on)
+		if (ended && c->m5 && !passed_on)
 			c->state = CLIENT_LEFT;
 		else
 			client_doom(&p->clients, c);
@@ -112,7 +161,7 @@ int broker_on_disconnect(int event, void *data, void *userdata)
 
 	(void)event;
 	broker_enter(p, HOOK_COUNT, NULL);
-	c = client_find(&p->clients, ed->client);
+	c = broker_client(p, ed->client);
 	if (!c)
 		return MOSQ_ERR_SUCCESS;
 	/* On 2.1 the session has ended, or was taken over, in which case the
@@ -131,7 +180,7 @@ int broker_on_offline(int event, void *data, void *userdata)
 
 	(void)event;
 	broker_enter(p, HOOK_COUNT, NULL);
-	c = client_find(&p->clients, ed->client);
+	c = broker_client(p, ed->client);
 	if (c)
 		leave(p, c, false);
 	return MOSQ_ERR_SUCCESS;

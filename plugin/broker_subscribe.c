@@ -162,7 +162,6 @@ int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	struct event ev;
 	int rc = MOSQ_ERR_ACL_DENIED;
 
-	enter_for(p, ed->client, HOOK_ON_SUBSCRIBE);
 	filter = broker_bare_topic(p, ed->client, ed->topic);
 	if (!filter)
 		return MOSQ_ERR_ACL_DENIED;
@@ -287,7 +286,6 @@ static void tell_unsubscribe(struct plugin *p, const struct mosquitto *client,
 	const char *filter;
 	struct topic topic;
 
-	enter_for(p, client, HOOK_ON_UNSUBSCRIBE);
 	offline_unsubscribed(p, client, full);
 	filter = unsubscribed(p, client, full);
 	topic = (struct topic){ .filter = bytes_of(filter) };
@@ -298,10 +296,8 @@ static void tell_unsubscribe(struct plugin *p, const struct mosquitto *client,
  * success lets it go, on 2.1 its own event follows. */
 int broker_acl_unsubscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 {
-	if (p->host.v21) {
-		enter_for(p, ed->client, HOOK_ON_UNSUBSCRIBE);
+	if (p->host.v21)
 		return MOSQ_ERR_PLUGIN_IGNORE;
-	}
 	tell_unsubscribe(p, ed->client, ed->topic);
 	return MOSQ_ERR_SUCCESS;
 }
@@ -343,7 +339,9 @@ int broker_on_unsubscribe(int event, void *data, void *userdata)
 	(void)event;
 	if (hooks_block(p->hooks, hook))
 		ask_unsubscribe(p, ed, hook);
-	else
+	else {
+		enter_for(p, ed->client, HOOK_ON_UNSUBSCRIBE);
 		tell_unsubscribe(p, ed->client, ed->data.topic_filter);
+	}
 	return MOSQ_ERR_SUCCESS;
 }

@@ -67,6 +67,17 @@ void client_decided(struct client_table *t, struct client *c)
 	c->ticket = 0;
 }
 
+static void leave_offline(struct client_table *t, struct client *c)
+{
+	if (c->state != CLIENT_OFFLINE)
+		return;
+	DL_DELETE(t->offline, c);
+	if (c->by_id.tbl)
+		HASH_DELETE(by_id, t->offline_ids, c);
+	c->by_id.tbl = NULL;
+	c->state = CLIENT_LEFT;
+}
+
 static void drop_filters(struct client *c)
 {
 	for (size_t i = 0; i < c->filters_count; i++)
@@ -81,8 +92,7 @@ static void end(struct client_table *t, struct client *c)
 {
 	if (c->doomed)
 		unlink_doomed(t, c);
-	if (c->state == CLIENT_OFFLINE)
-		DL_DELETE(t->offline, c);
+	leave_offline(t, c);
 	drop_filters(c);
 	free(c->auth_method);
 	free(c->auth_data);
@@ -98,7 +108,7 @@ static void end(struct client_table *t, struct client *c)
 	c->id = NULL;
 	c->login = NULL;
 	c->state = CLIENT_UNASKED;
-	c->clean = c->m5 = c->deferred = false;
+	c->clean = c->m5 = c->deferred = c->unfit = false;
 	c->doomed = 0;
 }
 
@@ -169,6 +179,17 @@ void client_goes_offline(struct client_table *t, struct client *c,
 	c->state = CLIENT_OFFLINE;
 	c->left_ms = c->poll_ms = now_ms;
 	DL_APPEND(t->offline, c);
+	/* Without memory it is not found by its id, but by looking. */
+	c->by_id.tbl = NULL;
+	HASH_ADD_KEYPTR(by_id, t->offline_ids, c->id, strlen(c->id), c);
+}
+
+struct client *client_offline_by_id(struct client_table *t, const char *id)
+{
+	struct client *c;
+
+	HASH_FIND(by_id, t->offline_ids, id, strlen(id), c);
+	return c;
 }
 
 void client_polled(struct client_table *t, struct client *c)
@@ -195,6 +216,8 @@ int client_add_filter(struct client *c, const char *filter, uint8_t qos)
 		f->qos = qos;
 		return 0;
 	}
+	if (c->filters_count == CLIENT_FILTERS_MAX)
+		return -ENOSPC;
 	copy = strdup(filter);
 	list = realloc(c->filters, (c->filters_count + 1) * sizeof(*list));
 	if (list)
@@ -239,10 +262,7 @@ int client_rename(struct client *c, const char *id)
 
 void client_doom(struct client_table *t, struct client *c)
 {
-	if (c->state == CLIENT_OFFLINE) {
-		DL_DELETE(t->offline, c);
-		c->state = CLIENT_LEFT;
-	}
+	leave_offline(t, c);
 	if (!c->doomed) {
 		c->next_doomed = t->doomed;
 		t->doomed = c;

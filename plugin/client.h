@@ -2,8 +2,9 @@
  * client.h - what we know of each client the broker showed us.
  *
  * Keyed by the broker's pointer, which it reuses: every BASIC_AUTH,
- * EXT_AUTH_START and CONNECT begins a new life (contract.md, decision 25). A
- * refused client is remembered until its will is out. Broker's thread only.
+ * EXT_AUTH_START and CONNECT begins a new life (contract.md, decision 25), and
+ * so does another client id at the same pointer. A refused client is
+ * remembered until its will is out. Broker's thread only.
  */
 #ifndef PLUGIN_CLIENT_H
 #define PLUGIN_CLIENT_H
@@ -45,7 +46,8 @@ struct client {
 	const struct mosquitto *ptr; /* the key */
 	enum client_state state;
 	char *id;
-	char *mountpoint; /* CLIENT_OFFLINE; or NULL */
+	bool unfit;       /* its names could not be set: part from it */
+	char *mountpoint; /* as told; NULL: not remembered */
 	bool clean;       /* of its CONNECT; reads differently
 					 * once it is taken over */
 	bool m5;
@@ -63,16 +65,17 @@ struct client {
 					 * 0: not doomed */
 	struct client *next_doomed, *next_arrival; /* private */
 	struct client *prev, *next;                /* private: offline */
-	UT_hash_handle hh, by_ticket;              /* private */
+	UT_hash_handle hh, by_ticket, by_id;       /* private */
 };
 
 struct client_table {
 	struct client *all;
 	struct client *pending; /* by ticket */
 	struct client *doomed;
-	struct client *offline;  /* longest not polled first */
-	struct client *arrivals; /* ADMITTED or DEFERRED, not announced */
-	unsigned beat;           /* of the broker's loop */
+	struct client *offline_ids; /* the same, by id */
+	struct client *offline;     /* longest not polled first */
+	struct client *arrivals;    /* ADMITTED or DEFERRED, not announced */
+	unsigned beat;              /* of the broker's loop */
 };
 
 /* The client, or NULL when this pointer was never shown. */
@@ -99,10 +102,16 @@ bool client_take_arrival(struct client_table *t, struct client *c);
 /* CLIENT_OFFLINE since `now_ms`, at the end of the list `offline`. */
 void client_goes_offline(struct client_table *t, struct client *c,
 			 int64_t now_ms);
+/* The one of that id, or NULL. */
+struct client *client_offline_by_id(struct client_table *t, const char *id);
 /* Move it to the end of that list. */
 void client_polled(struct client_table *t, struct client *c);
 
-/* Remember a subscription, or forget it. Returns 0 or -ENOMEM. */
+/* The most subscriptions remembered of one client. */
+#define CLIENT_FILTERS_MAX 1000
+
+/* Remember a subscription, or forget it. Returns 0; -ENOSPC (there are
+ * CLIENT_FILTERS_MAX: this one is not remembered) or -ENOMEM. */
 int client_add_filter(struct client *c, const char *filter, uint8_t qos);
 void client_drop_filter(struct client *c, const char *filter);
 /* A resumed session's subscriptions are now those of its new connection. */

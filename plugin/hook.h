@@ -41,7 +41,7 @@ const struct settings *hooks_settings_now(const struct hooks *hooks);
 enum hook_result {
 	HOOK_DONE = 0, /* `ret` is set: verdict_unref() it */
 	HOOK_PENDING,  /* `ret_ticket` is set, and complete_auth() follows
-			 * once, unless the client starts over first */
+			 * once */
 };
 
 /*

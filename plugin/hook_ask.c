@@ -250,8 +250,10 @@ static void complete(struct question *q, const struct verdict *v)
 	struct hooks *hooks = q->hooks;
 	const char *id = q->ev->client_id.data;
 
-	if (pending_close(hooks->pending, id, q->ticket))
-		hooks->ops->complete_auth(hooks->ops_ctx, id, q->ticket, v);
+	bool current = pending_close(hooks->pending, id, q->ticket);
+
+	hooks->ops->complete_auth(hooks->ops_ctx, id, q->ticket,
+				  current ? v : NULL);
 	verdict_unref(v);
 	question_free(q);
 }

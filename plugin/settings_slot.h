@@ -2,7 +2,8 @@
  * settings_slot.h - the settings in force: one pointer behind one lock.
  *
  * The only lock of the plugin's own (the boxes of pool/mailbox.h aside), held
- * for a few instructions. Any thread may look, any thread may replace.
+ * for a few instructions, and longer only while the rare new settings are
+ * prepared. Any thread may look, any thread may replace.
  */
 #ifndef PLUGIN_SETTINGS_SLOT_H
 #define PLUGIN_SETTINGS_SLOT_H

@@ -152,6 +152,7 @@ class Takeover(BrokerTest):
         for v in VERSIONS:
             cid = "c%d" % v
             first = self.connect(b, cid, v, False)
+            ep.wait_for(self.hook("on_register", v), client_id=cid)
             ep.answers["auth_on_register"] = DENY
             ep.answers["auth_on_register_m5"] = DENY
             self.client(b, cid, v).connect("u", "p", rc=None)

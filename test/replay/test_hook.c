@@ -20,7 +20,7 @@
 
 /* What the core asked of the broker. */
 static struct {
-	unsigned completed, logged;
+	unsigned completed, voided, logged;
 	enum decision decision;
 	uint64_t ticket;
 	char client[64], line[1024];
@@ -31,6 +31,10 @@ static void complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 			  const struct verdict *verdict)
 {
 	(void)ctx;
+	if (!verdict) {
+		broker.voided++;
+		return;
+	}
 	broker.completed++;
 	broker.decision = verdict->decision;
 	broker.ticket = ticket;
@@ -537,6 +541,7 @@ static void an_answer_belongs_to_its_own_login(void **state)
 	second = ask_later(hooks, &ev);
 	fake_pool_answer(0, 200, OK, NULL);
 	assert_int_equal(broker.completed, 0);
+	assert_int_equal(broker.voided, 1);
 	fake_pool_answer(1, 200, DENY, NULL);
 	assert_int_equal(broker.completed, 1);
 	assert_int_equal(broker.decision, DECISION_DENY);
@@ -554,6 +559,7 @@ static void a_forgotten_login_is_not_completed(void **state)
 	hook_forget(hooks, "c");
 	fake_pool_answer(0, 200, OK, NULL);
 	assert_int_equal(broker.completed, 0);
+	assert_int_equal(broker.voided, 1);
 	end(hooks);
 }
 
