@@ -199,7 +199,7 @@ static void report_v21(struct plugin *p, const struct settings *s)
 			p, LOG_LEVEL_WARN,
 			"auth_on_register_m5: a defect of Mosquitto 2.1 lets "
 			"an MQTT 5 client that has a will delay and leaves "
-			"while its login waits damage the broker's memory. "
+			"while its login is open damage the broker's memory. "
 			"Where clients are not trusted set blocking = on for "
 			"this webhook");
 }
