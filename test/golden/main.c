@@ -12,6 +12,7 @@
  * of the table in docs/differences.md.
  */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -542,14 +543,27 @@ static size_t report(const struct suite *s)
 	return failed;
 }
 
-/* Conversations with a broker are played by a program of its own. */
+/* Conversations with a broker are played by a program of its own, in the tree
+ * that we were built in. */
 static int play_mqtt(char **files)
 {
-	static char player[] = "test/golden/mqtt.py";
+	static char player[PATH_MAX + sizeof("/test/golden/mqtt.py")];
+	ssize_t len = readlink("/proc/self/exe", player, PATH_MAX);
+	char *end;
 
+	if (len < 0)
+		die("/proc/self/exe: %s", strerror(errno));
+	player[len] = '\0';
+	while ((end = strrchr(player, '/')) != NULL) {
+		memcpy(end, "/test/golden/mqtt.py",
+		       sizeof("/test/golden/mqtt.py"));
+		if (access(player, X_OK) == 0)
+			break;
+		*end = '\0';
+	}
 	*files = player; /* in place of "mqtt" */
 	execv(player, files);
-	die("%s: %s", player, strerror(errno));
+	die("test/golden/mqtt.py: %s", strerror(errno));
 	return 2;
 }
 
