@@ -38,6 +38,8 @@ static void complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 
 	(void)client_id;
 	(void)ticket;
+	if (!verdict)
+		return; /* its client has left: nothing is applied */
 	verdict_unref(w->completed);
 	w->completed = verdict_ref(verdict);
 }
