@@ -89,20 +89,24 @@ void broker_announce_arrivals(struct plugin *p)
 		broker_announce(p, c);
 }
 
-/* Whether the client of this id whose login was just decided takes over. */
-static bool taken_over(const struct plugin *p, const struct client *c)
+/* The client of this id whose login was just decided, which takes over; or
+ * NULL. */
+static struct client *taker_of(const struct plugin *p, const struct client *c)
 {
-	return p->arriving && p->arriving != c &&
-	       strcmp(p->arriving->id, c->id) == 0;
+	struct client *taker = p->arriving;
+
+	if (!taker || taker == c || strcmp(taker->id, c->id) != 0)
+		return NULL;
+	return taker;
 }
 
 /* Of a session taken over VerneMQ says gone when it, or the new one, is
  * clean; offline otherwise. */
-static enum hook_id leaves_by(const struct plugin *p, const struct client *c,
-			      bool ended)
+static enum hook_id leaves_by(const struct client *c,
+			      const struct client *taker, bool ended)
 {
-	if (taken_over(p, c))
-		ended = c->clean || p->arriving->clean;
+	if (taker)
+		ended = c->clean || taker->clean;
 	return ended ? HOOK_ON_CLIENT_GONE : HOOK_ON_CLIENT_OFFLINE;
 }
 
@@ -113,11 +117,37 @@ static void go_offline(struct plugin *p, struct client *c)
 	remember_mountpoint(p, c);
 }
 
+/* What is left of one that was let in. */
+static void pass_away(struct plugin *p, struct client *c, struct client *taker,
+		      bool ended)
+{
+	if (taker && !taker->clean)
+		client_hand_filters(c, taker);
+	if (!taker && !ended && c->state == CLIENT_ONLINE) {
+		go_offline(p, c);
+		return;
+	}
+	/* In MQTT 5 a delayed will may still come, and then it must be known
+	 * to be one. */
+	if (taker || !ended || !c->m5 || c->state == CLIENT_OFFLINE)
+		client_doom(&p->clients, c);
+	c->state = CLIENT_LEFT;
+}
+
+/* Of one that was not, its will is to be barred: in an exchange also one that
+ * comes late. */
+static void turn_away(struct plugin *p, struct client *c)
+{
+	c->state = CLIENT_REFUSED;
+	if (!c->auth_method)
+		client_doom(&p->clients, c);
+}
+
 /* `ended`: the session, not only the connection. */
 static void leave(struct plugin *p, struct client *c, bool ended)
 {
 	bool arrived = client_take_arrival(&p->clients, c);
-	bool passed_on = taken_over(p, c);
+	struct client *taker = taker_of(p, c);
 
 	/* Let in by us and gone within one turn of the loop. Of a deferred one
 	 * nobody knows whether another plugin let it in: silence. */
@@ -128,29 +158,13 @@ static void leave(struct plugin *p, struct client *c, bool ended)
 		p->limited--;
 	}
 	if (c->state == CLIENT_ONLINE)
-		tell(p, c, leaves_by(p, c, ended));
+		tell(p, c, leaves_by(c, taker, ended));
 	if (p->arriving == c)
 		p->arriving = NULL;
-	if (c->state == CLIENT_REFUSED || c->state == CLIENT_PENDING) {
-		/* Of an exchange a delayed will may be left. */
-		c->state = CLIENT_REFUSED;
-		if (!c->auth_method)
-			client_doom(&p->clients, c);
-		return;
-	}
-	if (passed_on && !p->arriving->clean)
-		client_hand_filters(c, p->arriving);
-	if (passed_on || ended || c->state != CLIENT_ONLINE) {
-		/* While a session may live on unseen, so may a delayed will. */
-		if (ended && c->m5 && !passed_on)
-			c->state = CLIENT_LEFT;
-		else
-			client_doom(&p->clients, c);
-		if (c->state != CLIENT_OFFLINE)
-			c->state = CLIENT_LEFT;
-		return;
-	}
-	go_offline(p, c);
+	if (c->state == CLIENT_REFUSED || c->state == CLIENT_PENDING)
+		turn_away(p, c);
+	else
+		pass_away(p, c, taker, ended);
 }
 
 int broker_on_disconnect(int event, void *data, void *userdata)
