@@ -77,18 +77,6 @@ static bool set_topic(struct plugin *p, struct mosquitto_evt_message *ed,
 	return true;
 }
 
-static bool set_payload(struct mosquitto_evt_message *ed, struct bytes payload)
-{
-	void *copy = mosquitto_malloc(payload.len + 1);
-
-	if (!copy)
-		return false;
-	memcpy(copy, payload.data, payload.len);
-	ed->payload = copy;
-	ed->payloadlen = (uint32_t)payload.len;
-	return true;
-}
-
 static bool rewrite(struct plugin *p, struct mosquitto_evt_message *ed,
 		    const struct verdict *v)
 {
@@ -98,7 +86,7 @@ static bool rewrite(struct plugin *p, struct mosquitto_evt_message *ed,
 
 	if (topic && !set_topic(p, ed, topic->text))
 		return false;
-	if (load && !set_payload(ed, load->text))
+	if (load && !message_set_payload(ed, load->text))
 		return false;
 	if (!verdict_has(v, MODIFIER_PROPERTIES))
 		return true;

@@ -4,6 +4,7 @@
 #include "plugin/broker_private.h"
 
 #include <errno.h>
+#include <string.h>
 
 static struct bytes payload_of(const void *data, size_t len)
 {
@@ -36,6 +37,21 @@ struct message message_passing(const struct mosquitto_evt_message *ed,
 		.properties = properties->list,
 		.properties_count = properties->count,
 	};
+}
+
+bool message_set_payload(struct mosquitto_evt_message *ed, struct bytes payload)
+{
+	void *copy = NULL;
+
+	if (payload.len > 0) {
+		copy = mosquitto_malloc(payload.len);
+		if (!copy)
+			return false;
+		memcpy(copy, payload.data, payload.len);
+	}
+	ed->payload = copy;
+	ed->payloadlen = (uint32_t)payload.len;
+	return true;
 }
 
 struct event message_event(const struct plugin *p,
@@ -76,15 +92,15 @@ struct message message_changed(const struct message *m, const struct verdict *v)
 	return new;
 }
 
-int message_publish(const struct plugin *p, const struct mosquitto *client,
+int message_publish(struct plugin *p, const struct mosquitto *client,
 		    const struct message *m)
 {
 	char *topic = broker_full_topic(p, client, m->topic);
 	mosquitto_property *properties = NULL;
-	int err, rc;
+	int err = -ENOMEM, rc;
 
 	if (!topic)
-		return -ENOMEM;
+		goto out;
 	err = host_properties_write(m->properties, m->properties_count,
 				    &properties);
 	if (err)
@@ -97,6 +113,13 @@ int message_publish(const struct plugin *p, const struct mosquitto *client,
 		err = -ENOMEM;
 	}
 out:
+	if (err)
+		broker_log(
+			p, LOG_LEVEL_ERR,
+			"a message of client %s to %.*s is lost: it was to be "
+			"published as decided, and could not be: %s",
+			mosquitto_client_id(client), (int)m->topic.len,
+			(const char *)m->topic.data, strerror(-err));
 	mosquitto_free(topic);
 	return err;
 }

@@ -147,8 +147,13 @@ struct event message_event(const struct plugin *p,
 			   const struct message *m);
 struct message message_changed(const struct message *m,
 			       const struct verdict *v);
-/* Publish in the broker's own name, for this client. Returns 0 or -errno. */
-int message_publish(const struct plugin *p, const struct mosquitto *client,
+/* Put another payload in the place of the event's, from the broker's memory,
+ * which frees the old one in every version. False: no memory. */
+bool message_set_payload(struct mosquitto_evt_message *ed,
+			 struct bytes payload);
+/* Publish in the broker's own name, for this client. Returns 0; or -errno, and
+ * then the message is lost, which is logged. */
+int message_publish(struct plugin *p, const struct mosquitto *client,
 		    const struct message *m);
 /* Read properties for a message; without readers they are none, and that is
  * said once. */

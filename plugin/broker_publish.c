@@ -177,23 +177,6 @@ static void replace_topic(struct plugin *p, struct mosquitto_evt_message *ed,
 	ed->topic = topic;
 }
 
-/* The broker frees the old one, in every version. */
-static bool replace_payload(struct mosquitto_evt_message *ed,
-			    struct bytes payload)
-{
-	void *copy = NULL;
-
-	if (payload.len > 0) {
-		copy = mosquitto_malloc(payload.len);
-		if (!copy)
-			return false;
-		memcpy(copy, payload.data, payload.len);
-	}
-	ed->payload = copy;
-	ed->payloadlen = (uint32_t)payload.len;
-	return true;
-}
-
 static bool replace_properties(struct plugin *p,
 			       struct mosquitto_evt_message *ed,
 			       const struct verdict *v)
@@ -222,7 +205,7 @@ static bool change(struct plugin *p, struct mosquitto_evt_message *ed,
 			return false;
 		replace_topic(p, ed, full);
 	}
-	if (load && !replace_payload(ed, load->text))
+	if (load && !message_set_payload(ed, load->text))
 		return false;
 	if (verdict_has(v, MODIFIER_PROPERTIES) &&
 	    !replace_properties(p, ed, v))
@@ -253,7 +236,7 @@ static bool swallow(struct plugin *p, struct mosquitto_evt_message *ed,
 	ed->topic[0] = '$';
 	ed->topic[1] = '\0';
 	ed->retain = false;
-	return replace_payload(ed, bytes_of(""));
+	return message_set_payload(ed, bytes_of(""));
 }
 
 static int carry_out_kept(struct plugin *p, struct mosquitto_evt_message *ed,

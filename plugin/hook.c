@@ -246,8 +246,10 @@ int hook_send(struct hooks *hooks, const struct webhook *webhook,
 	}
 	*ret_len = req.len;
 	err = pool_submit(hooks->pool, &req, done, arg, ret_call);
-	if (err)
+	if (err) {
+		sodium_memzero(req.body, req.len); /* with a password */
 		free(req.body);
+	}
 	return err;
 }
 
