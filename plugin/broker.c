@@ -65,6 +65,22 @@ void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
 	log_line(p, level, line);
 }
 
+/* ---- whose events are numbered ---- */
+
+static void know(void *arg, const char *client_id)
+{
+	struct plugin *p = arg;
+
+	hooks_know(p->hooks, client_id);
+}
+
+static void unknow(void *arg, const char *client_id)
+{
+	struct plugin *p = arg;
+
+	hooks_unknow(p->hooks, client_id);
+}
+
 /* ---- wake-up ---- */
 
 static void nothing(int sig)
@@ -89,10 +105,79 @@ static int catch_sigurg(void)
 	return sigaction(SIGURG, &sa, NULL) == 0 ? 0 : -errno;
 }
 
-static int64_t now_ms(void *ctx)
+static int64_t now_us(void *ctx)
 {
 	(void)ctx;
-	return pool_now_ms();
+	return pool_now_us();
+}
+
+static int64_t unix_ms(void *ctx)
+{
+	struct timespec ts;
+
+	(void)ctx;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* ---- shutdown ---- */
+
+/* No event tells that the broker shuts down, but wills may be asked about in
+ * the course of it. So its own signal handlers are called through one that
+ * takes note. A handler has no arguments: the second thing that is the
+ * process's. */
+static struct {
+	volatile sig_atomic_t seen;
+	struct sigaction term, interrupt; /* the broker's */
+} shutdown_signals;
+
+static void note_shutdown(int sig)
+{
+	const struct sigaction *own = sig == SIGTERM
+					      ? &shutdown_signals.term
+					      : &shutdown_signals.interrupt;
+
+	shutdown_signals.seen = 1;
+	own->sa_handler(sig);
+}
+
+static void watch_signal(int sig, struct sigaction *ret_own)
+{
+	struct sigaction sa;
+
+	if (sigaction(sig, NULL, &sa) != 0 || sa.sa_flags & SA_SIGINFO ||
+	    sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN)
+		return;
+	*ret_own = sa;
+	sa.sa_handler = note_shutdown;
+	sigaction(sig, &sa, NULL);
+}
+
+static void unwatch_signal(int sig, const struct sigaction *own)
+{
+	struct sigaction sa;
+
+	if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == note_shutdown)
+		sigaction(sig, own, NULL);
+}
+
+/* Not before the broker's loop turns: it sets its handlers last. */
+static void watch_for_shutdown(struct plugin *p)
+{
+	if (p->watching)
+		return;
+	p->watching = true;
+	shutdown_signals.seen = 0;
+	watch_signal(SIGTERM, &shutdown_signals.term);
+	watch_signal(SIGINT, &shutdown_signals.interrupt);
+}
+
+static void watch_no_longer(struct plugin *p)
+{
+	if (!p->watching)
+		return;
+	unwatch_signal(SIGTERM, &shutdown_signals.term);
+	unwatch_signal(SIGINT, &shutdown_signals.interrupt);
 }
 
 /* ---- what every callback begins with ---- */
@@ -138,6 +223,7 @@ const struct verdict *broker_take(struct plugin *p, int event,
 
 static void beat(struct plugin *p, int64_t now)
 {
+	watch_for_shutdown(p);
 	p->beat_ms = now;
 	p->arriving = NULL; /* may be forgotten now */
 	client_table_beat(&p->clients);
@@ -151,7 +237,7 @@ static void do_without_ticks(struct plugin *p)
 
 	if (p->ticked || p->host.frees_replaced)
 		return;
-	now = now_ms(p);
+	now = pool_now_ms();
 	if (now - p->started_ms < NO_TICK_MS || now - p->beat_ms < BEAT_MS)
 		return;
 	beat(p, now);
@@ -171,6 +257,8 @@ void broker_enter(struct plugin *p, enum hook_id may_join,
 	broker_drop_kept(p);
 	broker_drop_passing(p);
 	hooks_refresh(p->hooks);
+	if (shutdown_signals.seen)
+		hooks_shut_down(p->hooks);
 	if (!gather_fits(p->gather, may_join, client))
 		broker_flush_gathered(p);
 	do_without_ticks(p);
@@ -244,7 +332,7 @@ static int on_tick(int event, void *data, void *userdata)
 	broker_drop_passing(p);
 	broker_flush_gathered(p);
 	broker_announce_arrivals(p);
-	beat(p, now_ms(p));
+	beat(p, pool_now_ms());
 	hooks_tick(p->hooks);
 	limits_tick(p, p->beat_ms);
 	offline_tick(p, p->beat_ms);
@@ -373,12 +461,16 @@ static int start(struct plugin *p, struct settings *s)
 		.complete_auth = broker_complete_auth,
 		.log = log_line,
 		.wake = wake,
-		.now_ms = now_ms,
+		.now_us = now_us,
+		.unix_ms = unix_ms,
 		.delays_logins = p->host.v21,
 	};
 	p->ops.without_effect =
 		broker_without_effect(p, &p->ops.without_effect_count);
 
+	p->clients.know = know;
+	p->clients.unknow = unknow;
+	p->clients.arg = p;
 	err = gather_create(&p->gather);
 	if (!err)
 		err = catch_sigurg();
@@ -401,12 +493,13 @@ static void plugin_destroy(struct plugin *p)
 	if (p->hooks)
 		hooks_stop(p->hooks);
 	signal(SIGURG, SIG_DFL); /* nobody is left to send it */
+	watch_no_longer(p);
 	admin_destroy(p->admin);
+	client_table_clear(&p->clients); /* speaks to the hooks */
 	hooks_destroy(p->hooks);
 	gather_destroy(p->gather);
 	broker_drop_kept(p);
 	broker_drop_passing(p);
-	client_table_clear(&p->clients);
 	free(p);
 }
 
@@ -421,7 +514,7 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 		return -ENOMEM;
 	p->id = id;
 	p->thread = pthread_self();
-	p->started_ms = p->beat_ms = now_ms(p);
+	p->started_ms = p->beat_ms = pool_now_ms();
 	host_detect(&p->host);
 	p->mounts = mounts_look();
 	err = load_settings(p, opts, count, &s);

@@ -37,8 +37,10 @@ struct broker_ops {
 	void (*log)(void *ctx, enum log_level level, const char *line);
 	/* Any thread: have the broker tick soon. */
 	void (*wake)(void *ctx);
-	/* Any thread. Monotonic. */
-	int64_t (*now_ms)(void *ctx);
+	/* Any thread. Monotonic, in microseconds; and the time of day, in
+	 * milliseconds since 1970. */
+	int64_t (*now_us)(void *ctx);
+	int64_t (*unix_ms)(void *ctx);
 	/* Logins may be delayed (Mosquitto 2.1). */
 	bool delays_logins;
 	/* Said in the log, once per webhook that asks for one. */

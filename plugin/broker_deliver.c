@@ -102,6 +102,7 @@ static void ask(struct plugin *p, struct mosquitto_evt_message *ed,
 {
 	const struct verdict *v;
 
+	hooks_refresh(p->hooks);
 	hook_ask(p->hooks, ev, false, &v, NULL);
 	if (v->decision == DECISION_OK && !rewrite(p, ed, v))
 		broker_log(p, LOG_LEVEL_ERR,

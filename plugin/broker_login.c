@@ -95,21 +95,21 @@ static bool set_username(struct mosquitto *client, const struct verdict *v)
 	       MOSQ_ERR_SUCCESS;
 }
 
-static bool rename_client(struct client *c, struct mosquitto *client,
-			  const struct verdict *v)
+static bool rename_client(struct plugin *p, struct client *c,
+			  struct mosquitto *client, const struct verdict *v)
 {
 	const char *id = login_new_id(c, v);
 
 	if (!id)
 		return true;
 	return mosquitto_set_clientid(client, id) == MOSQ_ERR_SUCCESS &&
-	       client_rename(c, id) == 0;
+	       client_rename(&p->clients, c, id) == 0;
 }
 
 bool login_apply(struct plugin *p, struct client *c, struct mosquitto *client,
 		 const struct verdict *v)
 {
-	if (set_username(client, v) && rename_client(c, client, v))
+	if (set_username(client, v) && rename_client(p, c, client, v))
 		return true;
 	broker_log(p, LOG_LEVEL_ERR,
 		   "client %s refused: the names of its login's reply could "

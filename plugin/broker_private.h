@@ -62,6 +62,7 @@ struct plugin {
 	bool kicking;     /* the broker asks about subscriptions
 					 * of a client that we part from */
 	unsigned limited; /* clients whose life is limited */
+	bool watching;    /* for its shutdown */
 	bool stopping;    /* the broker's clients are freed */
 	/* What was said, and is not said again. */
 	bool tick_missed, properties_missed, topic_rewrite_missed;

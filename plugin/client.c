@@ -15,6 +15,18 @@ struct client *client_find(struct client_table *t, const struct mosquitto *ptr)
 	return c;
 }
 
+static void know(struct client_table *t, const char *id)
+{
+	if (t->know)
+		t->know(t->arg, id);
+}
+
+static void unknow(struct client_table *t, const char *id)
+{
+	if (t->unknow && id)
+		t->unknow(t->arg, id);
+}
+
 static bool unlink_doomed(struct client_table *t, struct client *c)
 {
 	for (struct client **p = &t->doomed; *p; p = &(*p)->next_doomed) {
@@ -101,6 +113,7 @@ static void end(struct client_table *t, struct client *c)
 	memset(&c->limits, 0, sizeof(c->limits));
 	client_take_arrival(t, c);
 	client_decided(t, c);
+	unknow(t, c->id);
 	free(c->id);
 	free(c->mountpoint);
 	c->mountpoint = NULL;
@@ -145,10 +158,12 @@ struct client *client_begin(struct client_table *t, const struct mosquitto *ptr,
 	if (!c)
 		return NULL;
 	c->id = strdup(id ? id : "");
-	if (c->id)
-		return c;
-	forget(t, c);
-	return NULL;
+	if (!c->id) {
+		forget(t, c);
+		return NULL;
+	}
+	know(t, c->id);
+	return c;
 }
 
 void client_arrives(struct client_table *t, struct client *c)
@@ -249,12 +264,14 @@ void client_hand_filters(struct client *from, struct client *to)
 	from->filters_count = 0;
 }
 
-int client_rename(struct client *c, const char *id)
+int client_rename(struct client_table *t, struct client *c, const char *id)
 {
 	char *copy = strdup(id);
 
 	if (!copy)
 		return -ENOMEM;
+	know(t, copy);
+	unknow(t, c->id);
 	free(c->id);
 	c->id = copy;
 	return 0;

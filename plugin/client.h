@@ -69,6 +69,11 @@ struct client {
 };
 
 struct client_table {
+	/* Told of each id that an entry goes by, and goes by no longer; set
+	 * all three before the first, or none. */
+	void (*know)(void *arg, const char *id);
+	void (*unknow)(void *arg, const char *id);
+	void *arg;
 	struct client *all;
 	struct client *pending; /* by ticket */
 	struct client *doomed;
@@ -118,7 +123,7 @@ void client_drop_filter(struct client *c, const char *filter);
 void client_hand_filters(struct client *from, struct client *to);
 
 /* It goes by another id from now on. Returns 0 or -ENOMEM. */
-int client_rename(struct client *c, const char *id);
+int client_rename(struct client_table *t, struct client *c, const char *id);
 
 /* Forget it two beats from now: its will is out by then. */
 void client_doom(struct client_table *t, struct client *c);

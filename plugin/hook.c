@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +10,13 @@
 #include "plugin/hook_private.h"
 #include "plugin/hook_table.h"
 #include "plugin/pending.h"
+#include "plugin/sequence.h"
 
-/* Until they are settings (issues 4 to 7): ceilings that hold a flood. */
+/* Until they are settings (issue 7): ceilings that hold a flood. */
 enum {
 	MAX_REPLY = 1024 * 1024,
-	MAX_QUEUE = 10000,
 	MAX_PENDING = 65536,
 	SWEEP_PER_TICK = 256,
-	LOG_INTERVAL_MS = 10000,
 };
 
 /* ---- life ---- */
@@ -33,21 +31,62 @@ static void release(const void *value)
 	verdict_unref(value);
 }
 
+/* What tells this start of the broker from all others. */
+static void identify(struct hooks *hooks)
+{
+	uint8_t random[8];
+
+	randombytes_buf(random, sizeof(random));
+	sodium_bin2hex(hooks->instance, sizeof(hooks->instance), random,
+		       sizeof(random));
+	snprintf(hooks->epoch, sizeof(hooks->epoch), "%lld",
+		 (long long)hooks->ops->unix_ms(hooks->ops_ctx) * 1000 +
+			 randombytes_uniform(1000));
+}
+
 static int make_parts(struct hooks *hooks, struct settings *s)
 {
 	struct cache_opts cache = { SETTINGS_CACHE_BYTES, retain, release };
 	int err;
 
 	randombytes_buf(hooks->secret, sizeof(hooks->secret));
+	identify(hooks);
 	err = cache_create(&hooks->cache, &cache);
 	if (!err)
 		err = pending_create(&hooks->pending, MAX_PENDING);
+	if (!err)
+		err = sequences_create(&hooks->sequences);
 	if (!err)
 		err = pool_create(&hooks->pool, hooks->ops->wake,
 				  hooks->ops_ctx);
 	if (!err)
 		err = settings_slot_init(&hooks->slot, s);
 	return err;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static struct pool_endpoint_opts endpoint_opts(const struct settings *s,
+					       const char *url)
+{
+	const struct settings_limits *l = &s->limits;
+
+	return (struct pool_endpoint_opts){
+		.url = url,
+		.max_connections = l->pool_max_connections,
+		.idle_ms = l->pool_timeout_ms,
+		.max_queue = l->max_queue,
+		.max_queue_bytes = l->max_queue_bytes,
+		.max_reply = MAX_REPLY,
+		.breaker_failures = l->breaker_failures,
+		.breaker_open_ms = l->breaker_open_ms,
+		/* no call is waited for any longer */
+		.prompt_ms =
+			least(l->blocking_timeout_ms, l->blocking_budget_ms),
+	};
 }
 
 /* pool_configure() with the distinct endpoints of all chains. */
@@ -70,15 +109,8 @@ static int configure_pool(const struct settings *s, void *arg)
 
 			while (k < n && strcmp(eps[k].url, url) != 0)
 				k++;
-			if (k < n)
-				continue;
-			eps[n++] = (struct pool_endpoint_opts){
-				.url = url,
-				.max_connections = s->pool_max_connections,
-				.idle_ms = s->pool_timeout_ms,
-				.max_queue = MAX_QUEUE,
-				.max_reply = MAX_REPLY,
-			};
+			if (k == n)
+				eps[n++] = endpoint_opts(s, url);
 		}
 	}
 	err = pool_configure(hooks->pool, eps, n);
@@ -118,9 +150,33 @@ int hooks_start(struct hooks *hooks)
 	return pool_start(hooks->pool);
 }
 
+static void report_undelivered(struct hooks *hooks)
+{
+	const struct settings *s = hooks->settings;
+
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		for (size_t i = 0; i < s->chained[h]; i++) {
+			const struct webhook *webhook = &s->chain[h][i];
+			uint64_t n = atomic_load_explicit(
+				&webhook->stats->undelivered,
+				memory_order_relaxed);
+
+			if (n)
+				hooks_log(hooks, LOG_LEVEL_WARN,
+					  "%s: endpoint %s: %llu notifications "
+					  "were not delivered when the broker "
+					  "stopped (drain_timeout)",
+					  hook_table[h].name, webhook->shown,
+					  (unsigned long long)n);
+		}
+	}
+}
+
 void hooks_stop(struct hooks *hooks)
 {
-	pool_stop(hooks->pool);
+	pool_stop(hooks->pool, hooks->settings->limits.drain_timeout_ms);
+	report_undelivered(hooks);
+	hook_sum_up(hooks, true);
 }
 
 void hooks_destroy(struct hooks *hooks)
@@ -130,6 +186,7 @@ void hooks_destroy(struct hooks *hooks)
 	pool_destroy(hooks->pool);
 	cache_destroy(hooks->cache);
 	pending_destroy(hooks->pending);
+	sequences_destroy(hooks->sequences);
 	settings_unref(hooks->settings);
 	settings_slot_clear(&hooks->slot);
 	sodium_memzero(hooks->secret, sizeof(hooks->secret));
@@ -206,16 +263,22 @@ const struct settings *hooks_settings_now(const struct hooks *hooks)
 
 /* ---- the broker's rhythm ---- */
 
+int64_t hooks_now_ms(const struct hooks *hooks)
+{
+	return hooks->ops->now_us(hooks->ops_ctx) / 1000;
+}
+
 unsigned hooks_tick(struct hooks *hooks)
 {
 	take_up_settings(hooks);
-	cache_sweep(hooks->cache, SWEEP_PER_TICK,
-		    hooks->ops->now_ms(hooks->ops_ctx));
+	cache_sweep(hooks->cache, SWEEP_PER_TICK, hooks_now_ms(hooks));
+	hook_sum_up(hooks, false);
 	return pool_collect(hooks->pool);
 }
 
 void hooks_refresh(struct hooks *hooks)
 {
+	budget_begin(&hooks->budget);
 	take_up_settings(hooks);
 	/* A broker that delays no logins has no client that an answer could
 	 * free, and may be one that never ticks: 2.0.11 with
@@ -224,25 +287,76 @@ void hooks_refresh(struct hooks *hooks)
 		pool_collect(hooks->pool);
 }
 
+void hooks_shut_down(struct hooks *hooks)
+{
+	budget_shut_down(&hooks->budget);
+}
+
+void hooks_know(struct hooks *hooks, const char *client_id)
+{
+	sequences_hold(hooks->sequences, client_id);
+}
+
+void hooks_unknow(struct hooks *hooks, const char *client_id)
+{
+	sequences_release(hooks->sequences, client_id);
+}
+
 /* ---- calls ---- */
 
-int hook_send(struct hooks *hooks, const struct webhook *webhook,
-	      const struct event *ev, bool in_lane, pool_done_fn *done,
-	      void *arg, struct pool_call **ret_call, size_t *ret_len)
+enum {
+	HEADERS = 5,
+	HEADER_LEN = 64,
+};
+
+/* What an endpoint may want to know of a request beyond its body, the same at
+ * each attempt (docs/protocol.md). Returns how many there are. */
+static size_t write_headers(struct hooks *hooks,
+			    const struct hook_message *message,
+			    char lines[static HEADERS][HEADER_LEN])
 {
+	long long now = hooks->ops->unix_ms(hooks->ops_ctx) / 1000;
+	size_t n = 0;
+
+	snprintf(lines[n++], HEADER_LEN, "vernemq-hook: %s",
+		 hook_table[message->webhook->hook].name);
+	snprintf(lines[n++], HEADER_LEN, "webhook-id: %s-%llu", hooks->instance,
+		 (unsigned long long)++hooks->requests);
+	snprintf(lines[n++], HEADER_LEN, "webhook-timestamp: %lld", now);
+	snprintf(lines[n++], HEADER_LEN, "webhook-epoch: %s", hooks->epoch);
+	if (message->sequence)
+		snprintf(lines[n++], HEADER_LEN, "webhook-sequence: %llu",
+			 (unsigned long long)message->sequence);
+	return n;
+}
+
+int hook_send(struct hooks *hooks, const struct hook_message *message,
+	      pool_done_fn *done, void *arg, struct pool_call **ret_call,
+	      size_t *ret_len)
+{
+	const struct webhook *webhook = message->webhook;
+	char lines[HEADERS][HEADER_LEN];
+	const char *headers[HEADERS];
 	struct pool_request req = {
+		.kind = message->kind,
 		.endpoint = webhook->endpoint,
-		.hook = hook_table[webhook->hook].name,
+		.headers = headers,
+		.headers_count = write_headers(hooks, message, lines),
 		.timeout_ms = webhook->timeout_ms,
+		.stream = webhook->hook,
+		.retries = webhook->retries,
+		.max_age_ms = webhook->max_event_age_ms,
 	};
 	int err;
 
-	err = codec_encode(ev, &webhook->codec, &req.body, &req.len);
+	for (int i = 0; i < HEADERS; i++)
+		headers[i] = lines[i];
+	err = codec_encode(message->ev, &webhook->codec, &req.body, &req.len);
 	if (err)
 		return err;
-	if (in_lane) {
-		req.lane = ev->client_id.data;
-		req.lane_len = ev->client_id.len;
+	if (message->kind == POOL_TELL) {
+		req.lane = message->ev->client_id.data;
+		req.lane_len = message->ev->client_id.len;
 	}
 	*ret_len = req.len;
 	err = pool_submit(hooks->pool, &req, done, arg, ret_call);
@@ -252,6 +366,9 @@ int hook_send(struct hooks *hooks, const struct webhook *webhook,
 	}
 	return err;
 }
+
+_Static_assert((int)HOOK_COUNT <= POOL_STREAMS, "a stream for each hook");
+_Static_assert((int)HEADERS <= POOL_HEADERS_MAX, "room for all headers");
 
 enum hook_outcome hook_outcome(const struct pool_reply *reply,
 			       char reterr[static CODEC_ERROR_LEN])
@@ -266,43 +383,6 @@ enum hook_outcome hook_outcome(const struct pool_reply *reply,
 		 "answered with status %ld instead of 200", reply->status);
 	return reply->status == 429 || reply->status >= 500 ? OUTCOME_NONE
 							    : OUTCOME_REFUSAL;
-}
-
-/* ---- log ---- */
-
-void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
-{
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	hooks->ops->log(hooks->ops_ctx, level, line);
-}
-
-void hook_failed(struct hooks *hooks, const struct webhook *webhook,
-		 const char *what)
-{
-	struct webhook_stats *stats = webhook->stats;
-	int64_t now = hooks->ops->now_ms(hooks->ops_ctx);
-
-	atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
-	if (stats->logged_ms && now - stats->logged_ms < LOG_INTERVAL_MS) {
-		stats->unlogged++;
-		return;
-	}
-	if (stats->unlogged)
-		hooks_log(hooks, LOG_LEVEL_ERR,
-			  "%s: endpoint %s: %s (and %llu more failures since "
-			  "the last such line)",
-			  hook_table[webhook->hook].name, webhook->shown, what,
-			  (unsigned long long)stats->unlogged);
-	else
-		hooks_log(hooks, LOG_LEVEL_ERR, "%s: endpoint %s: %s",
-			  hook_table[webhook->hook].name, webhook->shown, what);
-	stats->logged_ms = now;
-	stats->unlogged = 0;
 }
 
 size_t hooks_cache_clear(struct hooks *hooks)

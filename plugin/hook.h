@@ -46,8 +46,10 @@ enum hook_result {
 
 /*
  * Ask the chain of an HOOK_ASKS or HOOK_OFFERS hook. With `may_delay` an
- * answer that needs a call is PENDING; without it the broker's thread waits.
- * Without any endpoint the verdict is DECISION_NEXT.
+ * answer that needs a call is PENDING; without it the broker's thread waits,
+ * within the bounds of contract.md, decision 8; beyond them, and while an
+ * endpoint's circuit breaker is open, `on_error` answers at once. Without any
+ * endpoint the verdict is DECISION_NEXT.
  */
 enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
 			  bool may_delay, const struct verdict **ret,
@@ -60,13 +62,21 @@ void hook_tell(struct hooks *hooks, const struct event *ev);
 /* The client's delayed login no longer counts: its answer will be dropped. */
 void hook_forget(struct hooks *hooks, const char *client_id);
 
+/* Somebody goes by this client id, or does so no longer: events of an id are
+ * numbered for as long as it is known. */
+void hooks_know(struct hooks *hooks, const char *client_id);
+void hooks_unknow(struct hooks *hooks, const char *client_id);
+
 /* From the broker's tick: apply the answers that came in, take up new
  * settings, sweep the cache. Returns how many calls are still open. */
 unsigned hooks_tick(struct hooks *hooks);
 
-/* From any other callback: take up new settings, and nothing that could
- * touch a client. */
+/* From any other callback, first: take up new settings, and nothing that
+ * could touch a client. */
 void hooks_refresh(struct hooks *hooks);
+
+/* The broker is shutting down, and callbacks may still come: see budget.h. */
+void hooks_shut_down(struct hooks *hooks);
 
 /* For the admin socket. */
 
@@ -81,10 +91,12 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 
 struct pool *hooks_pool(struct hooks *hooks);
 size_t hooks_cache_clear(struct hooks *hooks);
+/* One line in the broker's log. */
 void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Stop the dispatcher and join it; every open call has ended. */
+/* Deliver what notifications wait, for up to `drain_timeout`, log how many
+ * were not, stop the dispatcher and join it: every open call has ended. */
 void hooks_stop(struct hooks *hooks);
 void hooks_destroy(struct hooks *hooks); /* NULL is fine */
 

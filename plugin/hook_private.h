@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "plugin/broker.h"
+#include "plugin/budget.h"
 #include "plugin/hook.h"
 #include "plugin/settings_slot.h"
 #include "pool/pool.h"
 
 struct cache;
 struct pending;
+struct sequences;
 
 struct hooks {
 	const struct broker_ops *ops;
@@ -22,6 +24,8 @@ struct hooks {
 	struct pool *pool;
 	struct cache *cache;
 	struct pending *pending;
+	struct sequences *sequences;
+	struct budget budget;
 	struct settings_slot slot;
 	/* The settings this thread works with: those of the slot as of its
 	 * last look. */
@@ -31,13 +35,28 @@ struct hooks {
 	 * it was based on was cleared or replaced. */
 	uint64_t generation;
 	uint8_t secret[16]; /* of the cache keys */
+	/* Of this start of the broker: when it was, in microseconds since
+	 * 1970, and what no other has. Requests are numbered. */
+	char epoch[24], instance[24];
+	uint64_t requests;
+	int64_t sum_up_ms; /* the log's next summary */
 };
 
-/* Send `ev` to `webhook`. `done(reply, arg)` follows a success, once.
- * Returns 0, -ENOMEM or -ESHUTDOWN. */
-int hook_send(struct hooks *hooks, const struct webhook *webhook,
-	      const struct event *ev, bool in_lane, pool_done_fn *done,
-	      void *arg, struct pool_call **ret_call, size_t *ret_len);
+int64_t hooks_now_ms(const struct hooks *hooks);
+
+/* One request to one webhook. */
+struct hook_message {
+	const struct webhook *webhook;
+	const struct event *ev;
+	enum pool_kind kind;
+	uint64_t sequence; /* 0: none */
+};
+
+/* Send it. `done(reply, arg)` follows a success, once. Returns 0, -ENOMEM,
+ * -EBUSY (too much is under way) or -ESHUTDOWN. */
+int hook_send(struct hooks *hooks, const struct hook_message *message,
+	      pool_done_fn *done, void *arg, struct pool_call **ret_call,
+	      size_t *ret_len);
 
 enum hook_outcome {
 	OUTCOME_ANSWER = 0, /* a 200 */
@@ -49,6 +68,15 @@ enum hook_outcome {
  * says why, in a few words with the URL left out. */
 enum hook_outcome hook_outcome(const struct pool_reply *reply,
 			       char reterr[static CODEC_ERROR_LEN]);
+
+/* hook_log.c: lines about one webhook that may come often. The first of a
+ * kind is said at once; those of the next ten seconds are counted and summed
+ * up in one more. */
+void hook_trouble(struct hooks *hooks, const struct webhook *webhook,
+		  enum webhook_trouble kind, const char *what);
+
+/* Say what is to be summed up by now; at the end, all. From the tick. */
+void hook_sum_up(struct hooks *hooks, bool all);
 
 /* Count and log a call that brought no usable answer. */
 void hook_failed(struct hooks *hooks, const struct webhook *webhook,

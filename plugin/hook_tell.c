@@ -1,7 +1,7 @@
 /*
  * hook_tell.c - the hooks that nobody waits for. Every endpoint is told; one
  * client's events reach one endpoint in their order, because they travel in
- * the client's lane.
+ * the client's lane, and numbered, so that it sees when one is missing.
  */
 #include "plugin/hook.h"
 
@@ -11,6 +11,7 @@
 #include <string.h>
 #include "plugin/hook_private.h"
 #include "plugin/hook_table.h"
+#include "plugin/sequence.h"
 
 struct telling {
 	struct hooks *hooks;
@@ -18,6 +19,36 @@ struct telling {
 	const struct webhook *webhook;
 	size_t sent; /* bytes of the body */
 };
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* It never went out, or for all we know never arrived. */
+static void lose(struct hooks *hooks, const struct webhook *webhook, int error,
+		 const char *why)
+{
+	struct webhook_stats *stats = webhook->stats;
+
+	switch (error) {
+	case -ECANCELED: /* counted, and told of by hooks_stop() */
+		count(&stats->undelivered);
+		return;
+	case -EBUSY:
+		count(&stats->dropped);
+		why = "notification dropped: the queue is full (max_queue, "
+		      "max_queue_bytes)";
+		break;
+	case -ETIME:
+		count(&stats->expired);
+		break;
+	default:
+		hook_failed(hooks, webhook, why);
+		return;
+	}
+	hook_trouble(hooks, webhook, TROUBLE_LOST, why);
+}
 
 static void told(const struct pool_reply *reply, void *arg)
 {
@@ -30,7 +61,7 @@ static void told(const struct pool_reply *reply, void *arg)
 				  memory_order_relaxed);
 	if (hook_outcome(reply, error) != OUTCOME_ANSWER ||
 	    codec_check_json(reply->body, reply->len, error) != 0)
-		hook_failed(t->hooks, t->webhook, error);
+		lose(t->hooks, t->webhook, reply->error, error);
 	settings_unref(t->settings);
 	free(t);
 }
@@ -38,15 +69,26 @@ static void told(const struct pool_reply *reply, void *arg)
 static int tell_one(struct hooks *hooks, const struct webhook *webhook,
 		    const struct event *ev)
 {
-	struct telling *t = malloc(sizeof(*t));
+	struct hook_message message = {
+		.webhook = webhook,
+		.ev = ev,
+		.kind = POOL_TELL,
+		.sequence = sequences_next(hooks->sequences, ev->client_id,
+					   webhook->endpoint),
+	};
+	struct telling *t;
 	int err;
 
+	/* Before anything is made of it: this may be one of very many. */
+	if (pool_is_full(hooks->pool, webhook->endpoint))
+		return -EBUSY;
+	t = malloc(sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	t->hooks = hooks;
 	t->webhook = webhook;
 	t->settings = settings_ref(hooks->settings);
-	err = hook_send(hooks, webhook, ev, true, told, t, NULL, &t->sent);
+	err = hook_send(hooks, &message, told, t, NULL, &t->sent);
 	if (err) {
 		settings_unref(t->settings);
 		free(t);
@@ -63,6 +105,6 @@ void hook_tell(struct hooks *hooks, const struct event *ev)
 		int err = tell_one(hooks, webhook, ev);
 
 		if (err)
-			hook_failed(hooks, webhook, strerror(-err));
+			lose(hooks, webhook, err, strerror(-err));
 	}
 }

@@ -38,8 +38,19 @@ struct settings *settings_new(void)
 		return NULL;
 	atomic_init(&s->refs, 1);
 	s->enabled = true;
-	s->pool_max_connections = SETTINGS_CONNECTIONS_DEFAULT;
-	s->pool_timeout_ms = SETTINGS_POOL_TIMEOUT_DEFAULT_MS;
+	s->limits = (struct settings_limits){
+		.pool_max_connections = SETTINGS_CONNECTIONS_DEFAULT,
+		.pool_timeout_ms = SETTINGS_POOL_TIMEOUT_DEFAULT_MS,
+		.blocking_timeout_ms = SETTINGS_BLOCKING_DEFAULT_MS,
+		.blocking_budget_ms = SETTINGS_BUDGET_DEFAULT_MS,
+		.breaker_failures = SETTINGS_BREAKER_DEFAULT,
+		.breaker_open_ms = SETTINGS_BREAKER_OPEN_DEFAULT_MS,
+		.max_queue = SETTINGS_QUEUE_DEFAULT,
+		.max_queue_bytes = SETTINGS_QUEUE_BYTES_DEFAULT,
+		.retries = SETTINGS_RETRIES_DEFAULT,
+		.max_event_age_ms = SETTINGS_AGE_DEFAULT_MS,
+		.drain_timeout_ms = SETTINGS_DRAIN_DEFAULT_MS,
+	};
 	return s;
 }
 
@@ -104,8 +115,7 @@ const char *settings_mountpoint(const struct settings *s, unsigned port)
 static int copy_globals(const struct settings *s, struct settings *copy)
 {
 	copy->enabled = s->enabled;
-	copy->pool_max_connections = s->pool_max_connections;
-	copy->pool_timeout_ms = s->pool_timeout_ms;
+	copy->limits = s->limits;
 	copy->admin_socket_given = s->admin_socket_given;
 	copy->default_policy = s->default_policy;
 	copy->read_checks = s->read_checks;
@@ -196,6 +206,8 @@ int settings_with(const struct settings *s, const struct webhook *hook,
 	int err;
 
 	added.name = NULL;
+	added.retries = s->limits.retries;
+	added.max_event_age_ms = s->limits.max_event_age_ms;
 	err = check_webhook(s, hook, reterr);
 	if (err)
 		return err;

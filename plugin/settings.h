@@ -16,6 +16,22 @@
 #include "plugin/codec.h"
 #include "plugin/event.h"
 
+/* A kind of log line about one webhook that may come often: said once, then
+ * counted and summed up. Broker's thread only. */
+struct webhook_line {
+	int64_t said_ms; /* 0: never */
+	uint64_t unsaid; /* since then */
+	char last[128];  /* of those */
+};
+
+enum webhook_trouble {
+	TROUBLE_FAILURE = 0, /* no usable answer */
+	TROUBLE_UNASKED,     /* on_error without a question */
+	TROUBLE_LOST,        /* a notification that was not delivered */
+	TROUBLE_HELD,        /* the broker stood still */
+	TROUBLES
+};
+
 /* Counters of one webhook, shared by every settings value that holds it and
  * freed with the last. Whoever keeps cache entries under `cache` drops that
  * group before letting go of those settings. Relaxed atomics: written by the
@@ -28,12 +44,19 @@ struct webhook_stats {
 	_Atomic uint64_t requests, errors, bytes_sent;
 	/* Let through by `on_error = allow`. */
 	_Atomic uint64_t allowed_on_error;
+	/* Questions not put to the endpoint, because its breaker was open or
+	 * the broker had stood still for long enough. */
+	_Atomic uint64_t unasked;
+	/* Notifications that the endpoint did not get: for a full queue, for
+	 * their age, and what was left at the end. */
+	_Atomic uint64_t dropped, expired, undelivered;
+	/* How often the broker's thread stood still, and for how long. */
+	_Atomic uint64_t held_calls, held_us;
 	/* Broker's thread only: what was already said once, and the limiter
 	 * of its log lines. */
 	uint32_t warned;      /* 1u << enum webhook_warning */
 	uint32_t ineffective; /* 1u << enum modifier: said to have no effect */
-	int64_t logged_ms;
-	uint64_t unlogged;
+	struct webhook_line lines[TROUBLES];
 };
 
 /* What follows when an endpoint gives no answer at all: the `on_error` of a
@@ -58,6 +81,9 @@ struct webhook {
 	uint32_t timeout_ms; /* `response_timeout` */
 	unsigned on_error;   /* enum on_error */
 	bool blocking;       /* wait where one could go on */
+	/* Of notifications: how often one is sent again, and how long it may
+	 * wait to be sent. */
+	uint32_t retries, max_event_age_ms;
 	struct codec_opts codec;
 	struct webhook_stats *stats;
 };
@@ -78,6 +104,17 @@ enum publish_denied { /* contract.md, decision 13 */
 	PUBLISH_DENIED_DISCONNECT,
 };
 
+/* Numbers that hold for all webhooks; the keys of the same names, in
+ * docs/configuration.md, say what each is for. */
+struct settings_limits {
+	uint32_t pool_max_connections, pool_timeout_ms;
+	uint32_t blocking_timeout_ms, blocking_budget_ms;
+	uint32_t breaker_failures, breaker_open_ms;
+	uint32_t max_queue, max_queue_bytes;
+	uint32_t retries, max_event_age_ms; /* of who sets none */
+	uint32_t drain_timeout_ms;
+};
+
 /* `listener.<port>.mountpoint` */
 struct listener_mount {
 	unsigned port;
@@ -93,8 +130,7 @@ struct settings {
 	struct webhook *chain[HOOK_COUNT];
 	size_t chained[HOOK_COUNT];
 	size_t webhooks; /* in all chains */
-	uint32_t pool_max_connections;
-	uint32_t pool_timeout_ms;
+	struct settings_limits limits;
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
 	unsigned default_policy, read_checks, publish_denied;
@@ -124,7 +160,8 @@ int settings_load(const struct settings_opt *opts, size_t n,
 const char *settings_mountpoint(const struct settings *s, unsigned port);
 
 /* A copy of `s` with one webhook more, at the end of its chain; `hook` is
- * copied, its name and stats are ignored. Returns 0; -EEXIST (the hook has
+ * copied; its name and stats are ignored, and retries and age are those of
+ * `s`. Returns 0; -EEXIST (the hook has
  * that endpoint); -EINVAL (URL, timeout, too many) with `reterr`; or
  * -ENOMEM. */
 int settings_with(const struct settings *s, const struct webhook *hook,
@@ -151,6 +188,23 @@ void settings_unref(struct settings *s); /* NULL is fine */
 #define SETTINGS_CONNECTIONS_MAX         10000
 #define SETTINGS_POOL_TIMEOUT_DEFAULT_MS 60000
 #define SETTINGS_POOL_TIMEOUT_MAX_MS     86400000
+#define SETTINGS_BLOCKING_DEFAULT_MS     1000
+#define SETTINGS_BUDGET_DEFAULT_MS       500
+#define SETTINGS_BUDGET_MAX_MS           1000 /* no bound */
+#define SETTINGS_BREAKER_DEFAULT         5
+#define SETTINGS_BREAKER_MAX             1000000
+#define SETTINGS_BREAKER_OPEN_DEFAULT_MS 500
+#define SETTINGS_BREAKER_OPEN_MIN_MS     10
+#define SETTINGS_BREAKER_OPEN_MAX_MS     60000
+#define SETTINGS_QUEUE_DEFAULT           10000
+#define SETTINGS_QUEUE_MAX               10000000
+#define SETTINGS_QUEUE_BYTES_DEFAULT     (64 * 1024 * 1024)
+#define SETTINGS_RETRIES_DEFAULT         3
+#define SETTINGS_RETRIES_MAX             100
+#define SETTINGS_AGE_DEFAULT_MS          60000
+#define SETTINGS_AGE_MAX_MS              86400000
+#define SETTINGS_DRAIN_DEFAULT_MS        2000
+#define SETTINGS_DRAIN_MAX_MS            60000
 #define SETTINGS_WEBHOOKS_MAX            1000
 #define SETTINGS_CACHE_BYTES             (64 * 1024 * 1024)
 #define SETTINGS_ADMIN_SOCKET            "/run/mosquitto/vmq_webhooks.sock"

@@ -18,6 +18,8 @@ enum {
 	NAME_MAX_LEN = 128
 };
 
+#define UNSET UINT32_MAX
+
 /* A webhook of which some keys were read. */
 struct draft {
 	struct draft *next; /* by name */
@@ -27,6 +29,7 @@ struct draft {
 	char *endpoint;
 	bool base64encode, no_payload, blocking;
 	uint32_t response_timeout;
+	uint32_t retries, max_event_age; /* UNSET: those of all */
 	unsigned on_error;
 };
 
@@ -104,22 +107,32 @@ static const struct conf_directive plugin_keys[] = {
 	{ 0 },
 };
 
+#define LIMIT(key, member, least, most, what)                                  \
+	{                                                                      \
+		.name = key, .type = CONF_UINT,                                \
+		.offset = offsetof(struct settings, limits.member),            \
+		.min = least, .max = most, .unit = what                        \
+	}
+
 static const struct conf_directive global_keys[] = {
-	{
-		.name = "pool_max_connections",
-		.type = CONF_UINT,
-		.offset = offsetof(struct settings, pool_max_connections),
-		.min = 1,
-		.max = SETTINGS_CONNECTIONS_MAX,
-	},
-	{
-		.name = "pool_timeout",
-		.type = CONF_UINT,
-		.offset = offsetof(struct settings, pool_timeout_ms),
-		.min = 1,
-		.max = SETTINGS_POOL_TIMEOUT_MAX_MS,
-		.unit = "ms",
-	},
+	LIMIT("pool_max_connections", pool_max_connections, 1,
+	      SETTINGS_CONNECTIONS_MAX, NULL),
+	LIMIT("pool_timeout", pool_timeout_ms, 1, SETTINGS_POOL_TIMEOUT_MAX_MS,
+	      "ms"),
+	LIMIT("blocking_timeout", blocking_timeout_ms, 1,
+	      SETTINGS_TIMEOUT_MAX_MS, "ms"),
+	LIMIT("blocking_budget", blocking_budget_ms, 1, SETTINGS_BUDGET_MAX_MS,
+	      "ms"),
+	LIMIT("breaker_failures", breaker_failures, 1, SETTINGS_BREAKER_MAX,
+	      NULL),
+	LIMIT("breaker_open", breaker_open_ms, SETTINGS_BREAKER_OPEN_MIN_MS,
+	      SETTINGS_BREAKER_OPEN_MAX_MS, "ms"),
+	LIMIT("max_queue", max_queue, 0, SETTINGS_QUEUE_MAX, NULL),
+	LIMIT("max_queue_bytes", max_queue_bytes, 0, UINT32_MAX, "bytes"),
+	LIMIT("retries", retries, 0, SETTINGS_RETRIES_MAX, NULL),
+	LIMIT("max_event_age", max_event_age_ms, 1, SETTINGS_AGE_MAX_MS, "ms"),
+	LIMIT("drain_timeout", drain_timeout_ms, 0, SETTINGS_DRAIN_MAX_MS,
+	      "ms"),
 	{
 		.name = "admin_socket",
 		.type = CONF_STR,
@@ -203,6 +216,20 @@ static const struct conf_directive webhook_keys[] = {
 		.name = "blocking",
 		.type = CONF_BOOL,
 		.offset = offsetof(struct draft, blocking),
+	},
+	{
+		.name = "retries",
+		.type = CONF_UINT,
+		.offset = offsetof(struct draft, retries),
+		.max = SETTINGS_RETRIES_MAX,
+	},
+	{
+		.name = "max_event_age",
+		.type = CONF_UINT,
+		.offset = offsetof(struct draft, max_event_age),
+		.min = 1,
+		.max = SETTINGS_AGE_MAX_MS,
+		.unit = "ms",
 	},
 	{ 0 },
 };
@@ -289,6 +316,8 @@ static struct draft *draft_new(const char *name, const char *place)
 	d->hook = HOOK_COUNT;
 	d->base64encode = true;
 	d->response_timeout = SETTINGS_TIMEOUT_DEFAULT_MS;
+	d->retries = UNSET;
+	d->max_event_age = UNSET;
 	if (d->name && d->place)
 		return d;
 	draft_free(d);
@@ -383,6 +412,40 @@ static bool may_block(enum hook_id hook)
 	       hook == HOOK_AUTH_ON_REGISTER_M5;
 }
 
+/* Keys that are not for every hook. */
+static int check_draft(const struct draft *d, struct conf_error *reterr)
+{
+	enum hook_kind kind;
+
+	if (!d->endpoint)
+		return fail(reterr, d, "it has no ", "endpoint");
+	if (d->hook == HOOK_COUNT)
+		return fail(reterr, d, "it has no ", "hook");
+	kind = hook_table[d->hook].kind;
+	if (d->on_error != ON_ERROR_DENY && kind != HOOK_ASKS)
+		return fail(reterr, d,
+			    "on_error is for the hooks that decide: "
+			    "auth_on_... and on_auth_m5, not ",
+			    hook_table[d->hook].name);
+	if (d->blocking && !may_block(d->hook))
+		return fail(reterr, d,
+			    "blocking is for auth_on_register, "
+			    "on_deliver and on_unsubscribe, not ",
+			    hook_table[d->hook].name);
+	if ((d->retries != UNSET || d->max_event_age != UNSET) &&
+	    kind == HOOK_ASKS)
+		return fail(reterr, d,
+			    "retries and max_event_age are for the hooks that "
+			    "tell, not ",
+			    hook_table[d->hook].name);
+	return 0;
+}
+
+static uint32_t set_or(uint32_t set, uint32_t otherwise)
+{
+	return set != UNSET ? set : otherwise;
+}
+
 static int add_webhook(struct settings *s, const struct draft *d,
 		       struct conf_error *reterr)
 {
@@ -393,26 +456,17 @@ static int add_webhook(struct settings *s, const struct draft *d,
 		.timeout_ms = d->response_timeout,
 		.on_error = d->on_error,
 		.blocking = d->blocking,
+		.retries = set_or(d->retries, s->limits.retries),
+		.max_event_age_ms =
+			set_or(d->max_event_age, s->limits.max_event_age_ms),
 		.codec = { d->base64encode, d->no_payload },
 	};
 	const struct webhook *other;
 	int err;
 
-	if (!d->endpoint)
-		return fail(reterr, d, "it has no ", "endpoint");
-	if (d->hook == HOOK_COUNT)
-		return fail(reterr, d, "it has no ", "hook");
-	if (d->on_error != ON_ERROR_DENY &&
-	    hook_table[d->hook].kind != HOOK_ASKS)
-		return fail(reterr, d,
-			    "on_error is for the hooks that decide: "
-			    "auth_on_... and on_auth_m5, not ",
-			    hook_table[d->hook].name);
-	if (d->blocking && !may_block(d->hook))
-		return fail(reterr, d,
-			    "blocking is for auth_on_register, "
-			    "on_deliver and on_unsubscribe, not ",
-			    hook_table[d->hook].name);
+	err = check_draft(d, reterr);
+	if (err)
+		return err;
 	other = settings_find(s, d->hook, d->endpoint);
 	if (other)
 		return fail(reterr, d,

@@ -6,30 +6,57 @@
 
 #define FIRST_BODY_SIZE 512
 
+static size_t bytes_of_request(const struct pool_request *req)
+{
+	size_t n = strlen(req->endpoint) + 1;
+	size_t i;
+
+	for (i = 0; i < req->headers_count; i++)
+		n += strlen(req->headers[i]) + 1;
+	return n + (req->lane ? req->lane_len : 0);
+}
+
+static char *put(char **at, const void *data, size_t len)
+{
+	char *put = memcpy(*at, data, len);
+
+	*at += len;
+	return put;
+}
+
+static void copy_texts(struct pool_call *call, const struct pool_request *req)
+{
+	char *at = call->bytes;
+	size_t i;
+
+	call->endpoint = put(&at, req->endpoint, strlen(req->endpoint) + 1);
+	call->headers_count = req->headers_count;
+	for (i = 0; i < req->headers_count; i++)
+		call->headers[i] =
+			put(&at, req->headers[i], strlen(req->headers[i]) + 1);
+	if (req->lane) {
+		call->lane_key = put(&at, req->lane, req->lane_len);
+		call->lane_len = req->lane_len;
+	}
+}
+
 struct pool_call *call_create(const struct pool_request *req, int64_t now_ms)
 {
-	size_t endpoint_len = strlen(req->endpoint) + 1;
-	size_t hook_len = strlen(req->hook) + 1;
-	size_t lane_len = req->lane ? req->lane_len : 0;
 	struct pool_call *call;
-	char *at;
 
-	call = calloc(1, sizeof(*call) + endpoint_len + hook_len + lane_len);
+	call = calloc(1, sizeof(*call) + bytes_of_request(req));
 	if (!call)
 		return NULL;
-	at = call->bytes;
-	call->endpoint = memcpy(at, req->endpoint, endpoint_len);
-	at += endpoint_len;
-	call->hook = memcpy(at, req->hook, hook_len);
-	at += hook_len;
-	if (req->lane) {
-		call->lane_key = memcpy(at, req->lane, lane_len);
-		call->lane_len = lane_len;
-	}
+	copy_texts(call, req);
+	call->kind = req->kind;
 	call->body = req->body;
 	call->body_len = req->len;
 	call->timeout_ms = req->timeout_ms;
+	call->retries = req->retries;
+	call->stream = req->stream;
 	call->submitted_ms = now_ms;
+	call->expires_ms = now_ms + (req->kind == POOL_TELL ? req->max_age_ms
+							    : req->timeout_ms);
 	call->reply.error_text = "";
 	return call;
 }
@@ -92,16 +119,24 @@ int call_add_body(struct pool_call *call, const void *data, size_t len,
 	return 0;
 }
 
-void call_fail(struct pool_call *call, int error, const char *text)
+void call_reset_reply(struct pool_call *call)
 {
 	free(call->reply_text);
 	free(call->reply_body);
 	free(call->reply_cache_control);
-	call->reply_text = strdup(text);
+	call->reply_text = NULL;
 	call->reply_body = NULL;
 	call->reply_cache_control = NULL;
 	call->reply_size = 0;
+	call->retry_after_s = 0;
 	memset(&call->reply, 0, sizeof(call->reply));
+	call->reply.error_text = "";
+}
+
+void call_fail(struct pool_call *call, int error, const char *text)
+{
+	call_reset_reply(call);
+	call->reply_text = strdup(text);
 	call->reply.error = error;
 	call->reply.error_text = call->reply_text ? call->reply_text
 						  : "failed, and out of memory";

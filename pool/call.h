@@ -21,6 +21,7 @@ enum call_place {
 	CALL_IN_LANE, /* waits for the call ahead in its lane */
 	CALL_READY,   /* waits for a connection */
 	CALL_SENT,
+	CALL_RESTING, /* between two attempts */
 };
 
 struct pool_call {
@@ -29,13 +30,20 @@ struct pool_call {
 	pool_done_fn *done; /* owner's; NULL once it has run */
 	void *done_arg;     /* owner's */
 
-	const char *endpoint, *hook; /* in `bytes` */
-	const void *lane_key;        /* in `bytes`; NULL: no lane */
+	/* As requested. */
+	enum pool_kind kind;
+	const char *endpoint;            /* in `bytes` */
+	char *headers[POOL_HEADERS_MAX]; /* in `bytes` */
+	size_t headers_count;
+	const void *lane_key; /* in `bytes`; NULL: no lane */
 	size_t lane_len;
 	char *body;
 	size_t body_len;
 	uint32_t timeout_ms;
+	uint32_t retries; /* that are left */
+	unsigned stream;
 	int64_t submitted_ms;
+	int64_t expires_ms; /* not to be sent any more */
 
 	/* The endpoint's, meanwhile. */
 	struct endpoint *owner;
@@ -43,10 +51,14 @@ struct pool_call {
 	enum call_place place;
 	struct lane *lane;
 	struct transfer *transfer;
-	struct loop_timer timer; /* the call ends when it fires */
-	int timer_error;         /* with this; 0: -ETIMEDOUT */
+	struct loop_timer timer; /* what is due depends on the place */
+	int timer_error;         /* it ends with this; 0: as the place says */
+	int64_t sent_ms;         /* the last attempt; 0: none */
+	uint32_t attempts;
+	bool probe; /* the last attempt was one */
 
 	struct pool_reply reply;
+	uint32_t retry_after_s; /* the reply asks for it; 0: it does not */
 	char *reply_text, *reply_body, *reply_cache_control; /* malloc'd */
 	size_t reply_size;                                   /* allocated */
 
@@ -67,6 +79,9 @@ void call_forget_body(struct pool_call *call);
  * Returns -ENOMEM, or -EFBIG above `max`. */
 int call_add_body(struct pool_call *call, const void *data, size_t len,
 		  uint64_t max);
+
+/* The reply is none: as before the first attempt. */
+void call_reset_reply(struct pool_call *call);
 
 /* Make the reply an error, and nothing else. `text` is copied; without
  * memory a constant takes its place. */

@@ -1,5 +1,3 @@
-#define HASH_NONFATAL_OOM 1
-
 #include "pool/endpoint.h"
 
 #include <errno.h>
@@ -7,22 +5,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
-#include <utlist.h>
+#include "pool/breaker.h"
 #include "pool/call.h"
 #include "pool/loop.h"
 #include "pool/multi.h"
+#include "pool/queue.h"
 #include "pool/transfer.h"
 #include "pool/url.h"
 
-/*
- * Calls of one key, in the order submitted. It exists while one of them is
- * ready or sent; the others wait here.
- */
-struct lane {
-	struct pool_call *waiting;
-	UT_hash_handle hh;
-	char key[];
+/* Between two attempts: so long after the first, twice as long after each
+ * further one, less up to a half by chance. */
+enum {
+	RETRY_FIRST_MS = 500,
+	RETRY_MAX_MS = 30000,
+	RETRY_AFTER_MAX_MS = 60000,
 };
 
 struct endpoint {
@@ -38,14 +34,13 @@ struct endpoint {
 	struct multi *multi;
 	struct transfer *spare; /* last used first */
 
-	struct pool_call *ready; /* wait for a connection; oldest first */
-	struct pool_call *sent;
-	struct lane *lanes;
-	uint32_t n_waiting; /* ready, or in a lane */
-	uint32_t n_sent;
+	struct queue queue;
+	struct breaker breaker;
+	struct loop_timer probe_timer; /* while it is open and calls wait */
 
 	struct {
-		_Atomic uint64_t sent, ok, failed, timed_out, refused, reused;
+		_Atomic uint64_t sent, retries, ok, failed, timed_out, refused,
+			broken, expired, reused, queued_bytes;
 		_Atomic uint32_t queued, in_flight, connections;
 	} stats;
 };
@@ -68,9 +63,11 @@ static void update_gauges(struct endpoint *ep)
 {
 	uint32_t resting = ep->multi ? multi_resting(ep->multi) : 0;
 
-	gauge(&ep->stats.queued, ep->n_waiting);
-	gauge(&ep->stats.in_flight, ep->n_sent);
-	gauge(&ep->stats.connections, ep->n_sent + resting);
+	gauge(&ep->stats.queued, ep->queue.waiting);
+	atomic_store_explicit(&ep->stats.queued_bytes, ep->queue.waiting_bytes,
+			      memory_order_relaxed);
+	gauge(&ep->stats.in_flight, ep->queue.n_sent);
+	gauge(&ep->stats.connections, ep->queue.n_sent + resting);
 }
 
 static void count_end(struct endpoint *ep, const struct pool_call *call)
@@ -86,6 +83,12 @@ static void count_end(struct endpoint *ep, const struct pool_call *call)
 		break;
 	case -EBUSY:
 		count(&ep->stats.refused);
+		break;
+	case -EHOSTDOWN:
+		count(&ep->stats.broken);
+		break;
+	case -ETIME:
+		count(&ep->stats.expired);
 		break;
 	default:
 		count(&ep->stats.failed);
@@ -103,6 +106,13 @@ void endpoint_count_refused(struct endpoint *ep)
 void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret)
 {
 	ret->sent = READ(sent);
+	ret->retries = READ(retries);
+	ret->broken = READ(broken);
+	ret->expired = READ(expired);
+	ret->queued_bytes = READ(queued_bytes);
+	ret->opened = breaker_opened(&ep->breaker);
+	ret->open = breaker_is_open(&ep->breaker);
+	ret->open_for_holding = breaker_is_open_for_holding(&ep->breaker);
 	ret->ok = READ(ok);
 	ret->failed = READ(failed);
 	ret->timed_out = READ(timed_out);
@@ -113,97 +123,27 @@ void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret)
 	ret->connections = READ(connections);
 }
 
+bool endpoint_is_full(struct endpoint *ep)
+{
+	return READ(queued) >= ep->opts.max_queue ||
+	       READ(queued_bytes) >= ep->opts.max_queue_bytes;
+}
+
 /*
- * Queue and lanes
+ * The end of a call
  */
-
-static void enter_ready(struct endpoint *ep, struct pool_call *call,
-			int64_t start_ms)
-{
-	DL_APPEND(ep->ready, call);
-	ep->n_waiting++;
-	call->place = CALL_READY;
-	loop_timer_set(ep->loop, &call->timer, start_ms + call->timeout_ms);
-}
-
-static void leave_place(struct endpoint *ep, struct pool_call *call)
-{
-	switch (call->place) {
-	case CALL_ELSEWHERE:
-		break;
-	case CALL_IN_LANE:
-		DL_DELETE(call->lane->waiting, call);
-		ep->n_waiting--;
-		break;
-	case CALL_READY:
-		DL_DELETE(ep->ready, call);
-		ep->n_waiting--;
-		break;
-	case CALL_SENT:
-		DL_DELETE(ep->sent, call);
-		ep->n_sent--;
-		break;
-	}
-	call->place = CALL_ELSEWHERE;
-}
-
-static struct lane *find_lane(struct endpoint *ep, const struct pool_call *call)
-{
-	struct lane *lane = NULL;
-
-	if (call->lane_key)
-		HASH_FIND(hh, ep->lanes, call->lane_key, call->lane_len, lane);
-	return lane;
-}
-
-static int open_lane(struct endpoint *ep, struct pool_call *call)
-{
-	struct lane *lane;
-
-	lane = calloc(1, sizeof(*lane) + call->lane_len);
-	if (!lane)
-		return -ENOMEM;
-	memcpy(lane->key, call->lane_key, call->lane_len);
-	HASH_ADD_KEYPTR(hh, ep->lanes, lane->key, call->lane_len, lane);
-	if (!lane->hh.tbl) {
-		free(lane);
-		return -ENOMEM;
-	}
-	call->lane = lane;
-	return 0;
-}
-
-/* The call that the lane was busy with has ended: it is the next one's turn,
- * whose time starts now. */
-static void advance_lane(struct endpoint *ep, struct lane *lane)
-{
-	struct pool_call *call = lane->waiting;
-
-	if (call) {
-		leave_place(ep, call);
-		enter_ready(ep, call, loop_now_ms(ep->loop));
-	} else {
-		HASH_DELETE(hh, ep->lanes, lane);
-		free(lane);
-	}
-}
 
 /* The reply is filled in. */
 static void end_call(struct endpoint *ep, struct pool_call *call)
 {
-	struct lane *lane = call->place == CALL_IN_LANE ? NULL : call->lane;
-
 	loop_timer_cancel(ep->loop, &call->timer);
-	leave_place(ep, call);
+	queue_leave(&ep->queue, call);
 	count_end(ep, call);
 	if (call->transfer) {
 		transfer_release(call->transfer);
 		ep->spare = transfer_push(ep->spare, call->transfer);
 		call->transfer = NULL;
 	}
-	call->lane = NULL;
-	if (lane)
-		advance_lane(ep, lane);
 	update_gauges(ep);
 	ep->ended(call, ep->arg);
 }
@@ -280,60 +220,214 @@ static void end_with_curl_error(struct endpoint *ep, struct pool_call *call,
 					: "libcurl cannot send the request");
 }
 
+/* From here on the call has the time of one attempt, or what is left of its
+ * own. */
 static void start(struct endpoint *ep, struct pool_call *call)
 {
+	int64_t now = loop_now_ms(ep->loop);
 	int r;
 
-	leave_place(ep, call);
-	DL_APPEND(ep->sent, call);
-	ep->n_sent++;
-	call->place = CALL_SENT;
+	queue_send(&ep->queue, call);
+	call->sent_ms = now;
+	if (call->kind == POOL_TELL)
+		loop_timer_set(ep->loop, &call->timer, now + call->timeout_ms);
 	r = send_call(ep, call);
 	if (r) {
 		end_with_curl_error(ep, call, r);
 		return;
 	}
 	count(&ep->stats.sent);
+	if (call->attempts++)
+		count(&ep->stats.retries);
+}
+
+/* While the breaker is open a waiting notification is a probe now and then;
+ * a timer looks again. */
+static void probe(struct endpoint *ep)
+{
+	int64_t now = loop_now_ms(ep->loop);
+	struct pool_call *call;
+
+	call = queue_next_told(&ep->queue, ep->opts.max_connections);
+	if (!call)
+		return;
+	if (breaker_claim_probe(&ep->breaker, now)) {
+		call->probe = true;
+		start(ep, call);
+	}
+	loop_timer_set(ep->loop, &ep->probe_timer,
+		       breaker_probe_ms(&ep->breaker));
 }
 
 /* libcurl has a queue of its own; calls wait in ours, where they can end. */
 static void start_ready(struct endpoint *ep)
 {
-	while (ep->ready && ep->n_sent < ep->opts.max_connections)
-		start(ep, ep->ready);
+	struct pool_call *call;
+
+	while ((call = queue_next(&ep->queue, ep->opts.max_connections,
+				  breaker_is_open(&ep->breaker))) != NULL)
+		start(ep, call);
+	if (breaker_is_open(&ep->breaker))
+		probe(ep);
 	update_gauges(ep);
 }
 
-static bool must_wait(const struct endpoint *ep, const struct lane *lane)
+/* Whether nobody need wait for it. A login that comes when a probe is due is
+ * that probe. */
+static bool is_broken(struct endpoint *ep, struct pool_call *call)
 {
-	return lane || ep->ready || ep->n_sent >= ep->opts.max_connections;
+	if (!breaker_is_open(&ep->breaker) || call->kind == POOL_TELL ||
+	    call->kind == POOL_ASIDE)
+		return false;
+	call->probe = call->kind == POOL_ASK &&
+		      breaker_claim_probe(&ep->breaker, loop_now_ms(ep->loop));
+	return !call->probe;
+}
+
+static void end_broken(struct endpoint *ep, struct pool_call *call)
+{
+	end_with_error(ep, call, -EHOSTDOWN, "its circuit breaker is open");
 }
 
 void endpoint_submit(struct endpoint *ep, struct pool_call *call)
 {
-	struct lane *lane = find_lane(ep, call);
+	int r;
 
 	call->timer.fn = on_call_timer;
 	call->timer.arg = call;
 	call->owner = ep;
-	if (must_wait(ep, lane) && ep->n_waiting >= ep->opts.max_queue) {
-		end_with_error(ep, call, -EBUSY,
-			       "the endpoint's queue is full");
+	if (is_broken(ep, call)) {
+		end_broken(ep, call);
 		return;
 	}
-	if (lane) {
-		call->lane = lane;
-		call->place = CALL_IN_LANE;
-		DL_APPEND(lane->waiting, call);
-		ep->n_waiting++;
-		update_gauges(ep);
+	r = queue_enter(&ep->queue, call, ep->opts.max_connections,
+			breaker_is_open(&ep->breaker), ep->opts.max_queue,
+			ep->opts.max_queue_bytes);
+	if (r) {
+		end_with_error(ep, call, r,
+			       r == -EBUSY ? "the endpoint's queue is full"
+					   : "out of memory");
 		return;
 	}
-	if (call->lane_key && open_lane(ep, call)) {
-		end_with_error(ep, call, -ENOMEM, "out of memory");
-		return;
+	loop_timer_set(ep->loop, &call->timer, call->expires_ms);
+	start_ready(ep);
+}
+
+/*
+ * Health
+ */
+
+/* Transport errors, timeouts and 5xx; of what was never sent, and of our own
+ * trouble, nothing follows. Replies that are wrong in other ways are
+ * answers. */
+static bool is_failure(const struct pool_reply *reply)
+{
+	switch (reply->error) {
+	case 0:
+		return reply->status >= 500;
+	case -ETIMEDOUT:
+	case -ECONNREFUSED:
+	case -EIO:
+		return true;
+	default:
+		return false;
 	}
-	enter_ready(ep, call, call->submitted_ms);
+}
+
+static bool is_answer(const struct pool_reply *reply)
+{
+	return (!reply->error && reply->status < 500) || reply->error == -EFBIG;
+}
+
+/* Whoever could wait no longer than for a free connection. */
+static void refuse_asked(struct endpoint *ep)
+{
+	struct pool_call *call;
+
+	while ((call = queue_any_asked(&ep->queue)) != NULL)
+		end_broken(ep, call);
+}
+
+/* An attempt is over. */
+static void note_health(struct endpoint *ep, const struct pool_call *call)
+{
+	int64_t now = loop_now_ms(ep->loop);
+
+	if (call->kind == POOL_HOLD && call->reply.error == -ETIMEDOUT)
+		breaker_gave_up(&ep->breaker, now);
+	if (is_answer(&call->reply))
+		breaker_answered(&ep->breaker, (uint64_t)(now - call->sent_ms));
+	else if (is_failure(&call->reply) && breaker_failed(&ep->breaker, now))
+		refuse_asked(ep);
+}
+
+/*
+ * Retries
+ */
+
+/* Whether the endpoint cannot have processed it (contract.md, decision 19). */
+static bool is_unprocessed(const struct pool_reply *reply)
+{
+	if (reply->error)
+		return reply->error == -ECONNREFUSED;
+	return reply->status == 429 || reply->status == 502 ||
+	       reply->status == 503 || reply->status == 504;
+}
+
+static uint32_t backoff(uint32_t attempts)
+{
+	uint32_t ms = RETRY_FIRST_MS;
+
+	while (--attempts && ms < RETRY_MAX_MS)
+		ms *= 2;
+	return ms - arc4random_uniform(ms / 2 + 1);
+}
+
+/* How long the call is to rest before it is sent again. */
+static uint32_t rest_ms(const struct endpoint *ep, const struct pool_call *call)
+{
+	if (call->retry_after_s >= RETRY_AFTER_MAX_MS / 1000)
+		return RETRY_AFTER_MAX_MS;
+	if (call->retry_after_s)
+		return call->retry_after_s * 1000;
+	/* It waits for the breaker, which has its own pace. */
+	if (breaker_is_open(&ep->breaker))
+		return 0;
+	return backoff(call->attempts);
+}
+
+/* Put a failed notification back, if it may go again: as often as it has
+ * retries, and once more for each time that it was a probe. Returns whether
+ * it was. */
+static bool try_again(struct endpoint *ep, struct pool_call *call)
+{
+	int64_t due;
+
+	if (call->kind != POOL_TELL || !is_unprocessed(&call->reply) ||
+	    (!call->probe && !call->retries))
+		return false;
+	due = loop_now_ms(ep->loop) + rest_ms(ep, call);
+	if (due >= call->expires_ms)
+		return false;
+	if (!call->probe)
+		call->retries--;
+	call->probe = false;
+	transfer_release(call->transfer);
+	ep->spare = transfer_push(ep->spare, call->transfer);
+	call->transfer = NULL;
+	call_reset_reply(call);
+	queue_rest(&ep->queue, call);
+	loop_timer_set(ep->loop, &call->timer, due);
+	return true;
+}
+
+/* The attempt is over, its reply filled in, and the transfer out of libcurl's
+ * hands. */
+static void end_attempt(struct endpoint *ep, struct pool_call *call)
+{
+	note_health(ep, call);
+	if (!try_again(ep, call))
+		end_call(ep, call);
 	start_ready(ep);
 }
 
@@ -345,6 +439,7 @@ void endpoint_submit(struct endpoint *ep, struct pool_call *call)
 static int send_again(struct endpoint *ep, struct transfer *t)
 {
 	multi_remove(ep->multi, transfer_easy(t));
+	transfer_rewind(t);
 	return multi_add(ep->multi, transfer_easy(t));
 }
 
@@ -360,12 +455,12 @@ static void on_done(CURL *easy, CURLcode result, void *arg)
 		if (!r)
 			return;
 		end_with_curl_error(ep, call, r);
-	} else {
-		transfer_finish(t, result);
-		multi_remove(ep->multi, easy);
-		end_call(ep, call);
+		start_ready(ep);
+		return;
 	}
-	start_ready(ep);
+	transfer_finish(t, result);
+	multi_remove(ep->multi, easy);
+	end_attempt(ep, call);
 }
 
 /* Inside libcurl nothing can be removed: a timer does it. */
@@ -380,15 +475,40 @@ static void on_stuck(CURL *easy, int error, void *arg)
 	loop_timer_set(ep->loop, &call->timer, loop_now_ms(ep->loop));
 }
 
-static void fail_timed_out(struct pool_call *call)
+static void fail_too_late(struct pool_call *call)
 {
 	char text[96];
 
-	snprintf(text, sizeof(text), "timed out: no %s within %lu ms",
-		 call->place == CALL_READY ? "connection was free"
-					   : "complete reply",
-		 (unsigned long)call->timeout_ms);
-	call_fail(call, -ETIMEDOUT, text);
+	if (call->place == CALL_SENT)
+		snprintf(text, sizeof(text),
+			 "timed out: no complete reply within %lu ms",
+			 (unsigned long)call->timeout_ms);
+	else if (call->kind == POOL_TELL)
+		snprintf(text, sizeof(text),
+			 "too old: could not be sent within %lld ms",
+			 (long long)(call->expires_ms - call->submitted_ms));
+	else
+		snprintf(text, sizeof(text),
+			 "timed out: no connection was free within %lu ms",
+			 (unsigned long)call->timeout_ms);
+	call_fail(call,
+		  call->place != CALL_SENT && call->kind == POOL_TELL
+			  ? -ETIME
+			  : -ETIMEDOUT,
+		  text);
+}
+
+static void end_sent(struct endpoint *ep, struct pool_call *call)
+{
+	if (call->timer_error)
+		call_fail(call, call->timer_error == -ENOMEM ? -ENOMEM : -EIO,
+			  strerrordesc_np(-call->timer_error));
+	else
+		fail_too_late(call);
+	call->timer_error = 0;
+	if (call->transfer)
+		multi_remove(ep->multi, transfer_easy(call->transfer));
+	end_attempt(ep, call);
 }
 
 static void on_call_timer(struct loop *loop, void *arg)
@@ -396,16 +516,25 @@ static void on_call_timer(struct loop *loop, void *arg)
 	struct pool_call *call = arg;
 	struct endpoint *ep = call->owner;
 
-	(void)loop;
-	if (call->timer_error)
-		call_fail(call, call->timer_error == -ENOMEM ? -ENOMEM : -EIO,
-			  strerrordesc_np(-call->timer_error));
-	else
-		fail_timed_out(call);
-	if (call->transfer)
-		multi_remove(ep->multi, transfer_easy(call->transfer));
-	end_call(ep, call);
+	switch (call->place) {
+	case CALL_SENT:
+		end_sent(ep, call);
+		return;
+	case CALL_RESTING:
+		queue_ready_again(&ep->queue, call);
+		loop_timer_set(loop, &call->timer, call->expires_ms);
+		break;
+	default:
+		fail_too_late(call);
+		end_call(ep, call);
+	}
 	start_ready(ep);
+}
+
+static void on_probe_timer(struct loop *loop, void *arg)
+{
+	(void)loop;
+	start_ready(arg);
 }
 
 static void drop_multi(struct endpoint *ep)
@@ -424,7 +553,7 @@ static void on_broken(int error, void *arg)
 	struct endpoint *ep = arg;
 	struct pool_call *call;
 
-	while ((call = ep->sent)) {
+	while ((call = ep->queue.sent) != NULL) {
 		multi_remove(ep->multi, transfer_easy(call->transfer));
 		end_with_curl_error(ep, call, error);
 	}
@@ -446,6 +575,16 @@ static void on_spent(void *arg)
  * The endpoint
  */
 
+static void take_limits(struct endpoint *ep,
+			const struct pool_endpoint_opts *opts)
+{
+	ep->opts = *opts;
+	ep->opts.url = NULL;
+	ep->breaker.max_failures = opts->breaker_failures;
+	ep->breaker.open_ms = opts->breaker_open_ms;
+	ep->breaker.prompt_ms = opts->prompt_ms;
+}
+
 int endpoint_create(struct endpoint **ret, struct loop *loop,
 		    const struct pool_endpoint_opts *opts,
 		    endpoint_ended_fn *ended, void *arg)
@@ -454,13 +593,14 @@ int endpoint_create(struct endpoint **ret, struct loop *loop,
 	char why[128];
 	int r;
 
-	if (!opts->max_connections)
+	if (!opts->max_connections || !opts->breaker_failures)
 		return -EINVAL;
 	ep = calloc(1, sizeof(*ep));
 	if (!ep)
 		return -ENOMEM;
-	ep->opts = *opts;
-	ep->opts.url = NULL;
+	take_limits(ep, opts);
+	ep->probe_timer.fn = on_probe_timer;
+	ep->probe_timer.arg = ep;
 	ep->name = strdup(opts->url);
 	ep->loop = loop;
 	ep->ended = ended;
@@ -474,11 +614,11 @@ int endpoint_create(struct endpoint **ret, struct loop *loop,
 	return 0;
 }
 
-static struct pool_call *any_call(struct endpoint *ep)
+static void cancel(struct endpoint *ep, struct pool_call *call)
 {
-	if (ep->sent)
-		return ep->sent;
-	return ep->ready;
+	if (call->transfer)
+		multi_remove(ep->multi, transfer_easy(call->transfer));
+	end_with_error(ep, call, -ECANCELED, "the broker is stopping");
 }
 
 /* Whoever waits in a lane becomes ready when the call ahead ends. */
@@ -486,11 +626,22 @@ static void cancel_calls(struct endpoint *ep)
 {
 	struct pool_call *call;
 
-	while ((call = any_call(ep))) {
-		if (call->transfer)
-			multi_remove(ep->multi, transfer_easy(call->transfer));
-		end_with_error(ep, call, -ECANCELED, "the pool is stopping");
+	while ((call = queue_any(&ep->queue)) != NULL)
+		cancel(ep, call);
+}
+
+void endpoint_cancel_asked(struct endpoint *ep)
+{
+	struct pool_call *call, *next;
+
+	for (call = ep->queue.sent; call; call = next) {
+		next = call->next;
+		if (call->kind != POOL_TELL)
+			cancel(ep, call);
 	}
+	while ((call = ep->queue.asked) != NULL)
+		cancel(ep, call);
+	start_ready(ep);
 }
 
 void endpoint_destroy(struct endpoint *ep)
@@ -498,6 +649,7 @@ void endpoint_destroy(struct endpoint *ep)
 	if (!ep)
 		return;
 	cancel_calls(ep);
+	loop_timer_cancel(ep->loop, &ep->probe_timer);
 	drop_multi(ep);
 	free(ep->name);
 	free(ep->url);
@@ -511,7 +663,7 @@ const char *endpoint_name(const struct endpoint *ep)
 
 void endpoint_adopt_limits(struct endpoint *ep, const struct endpoint *other)
 {
-	ep->opts = other->opts;
+	take_limits(ep, &other->opts);
 	if (ep->multi)
 		multi_limit(ep->multi, ep->opts.max_connections,
 			    ep->opts.idle_ms);
@@ -520,7 +672,12 @@ void endpoint_adopt_limits(struct endpoint *ep, const struct endpoint *other)
 
 bool endpoint_is_empty(const struct endpoint *ep)
 {
-	return !ep->ready && !ep->sent;
+	return !queue_any(&ep->queue);
+}
+
+struct breaker *endpoint_breaker(struct endpoint *ep)
+{
+	return &ep->breaker;
 }
 
 struct endpoint *endpoint_next(const struct endpoint *ep)

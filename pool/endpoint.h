@@ -1,5 +1,5 @@
 /*
- * endpoint.h - one URL with its connections, its queue and its lanes.
+ * endpoint.h - one URL with its connections, its queue and its breaker.
  *
  * Inside pool/ only. Dispatcher's thread, but for what says otherwise.
  */
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include "pool/pool.h"
 
+struct breaker;
 struct endpoint;
 
 /* A call has ended, its reply is filled in, and it is the receiver's. */
@@ -36,11 +37,20 @@ void endpoint_submit(struct endpoint *ep, struct pool_call *call);
 /* Whether no call is open. */
 bool endpoint_is_empty(const struct endpoint *ep);
 
+/* End what somebody waits for, with -ECANCELED: nobody does any longer. */
+void endpoint_cancel_asked(struct endpoint *ep);
+
 /* Any thread, while it is kept from being destroyed. */
 void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret);
 
 /* Count a call that was refused before it came here. Likewise. */
 void endpoint_count_refused(struct endpoint *ep);
+
+/* Whether its queue is full, as of the dispatcher's last word. Likewise. */
+bool endpoint_is_full(struct endpoint *ep);
+
+/* Its breaker, of which breaker.h says what is for any thread. Likewise. */
+struct breaker *endpoint_breaker(struct endpoint *ep);
 
 /* A chain of endpoints for who owns them. */
 struct endpoint *endpoint_next(const struct endpoint *ep);

@@ -36,12 +36,17 @@ struct loop {
 	} shared;
 };
 
-int64_t loop_clock_ms(void)
+int64_t loop_clock_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t loop_clock_ms(void)
+{
+	return loop_clock_us() / 1000;
 }
 
 int64_t loop_now_ms(const struct loop *loop)

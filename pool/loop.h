@@ -59,8 +59,9 @@ void loop_wake(struct loop *loop);
 /* The clock as of the last wake-up, so one pass sees one time. */
 int64_t loop_now_ms(const struct loop *loop);
 
-/* Milliseconds of CLOCK_MONOTONIC: the one place that reads it. Any
- * thread. */
+/* Milliseconds and microseconds of CLOCK_MONOTONIC: the one place that reads
+ * it. Any thread. */
 int64_t loop_clock_ms(void);
+int64_t loop_clock_us(void);
 
 #endif /* POOL_LOOP_H */

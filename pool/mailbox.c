@@ -198,14 +198,14 @@ static int await(struct mailbox *box, struct mail *mail,
 	return box->closed ? -ESHUTDOWN : -ETIMEDOUT;
 }
 
-int mailbox_take(struct mailbox *box, struct mail *mail, int64_t deadline_ms)
+int mailbox_take(struct mailbox *box, struct mail *mail, int64_t deadline_us)
 {
 	struct timespec deadline = { 0, 0 };
 	int r = 0;
 
-	if (deadline_ms > 0) {
-		deadline.tv_sec = (time_t)(deadline_ms / 1000);
-		deadline.tv_nsec = (long)(deadline_ms % 1000) * 1000000;
+	if (deadline_us > 0) {
+		deadline.tv_sec = (time_t)(deadline_us / 1000000);
+		deadline.tv_nsec = (long)(deadline_us % 1000000) * 1000;
 	}
 	pthread_mutex_lock(&box->lock);
 	if (mail->box == box)

@@ -56,10 +56,10 @@ size_t mailbox_waiting(struct mailbox *box);
 /*
  * Receiver only. Wait until `mail` is in the box, take it out and leave the
  * rest: for a caller that must not run other people's receive() here.
- * `deadline_ms` is of CLOCK_MONOTONIC. Returns 0 and ownership of `mail`; or
+ * `deadline_us` is of CLOCK_MONOTONIC. Returns 0 and ownership of `mail`; or
  * -ETIMEDOUT, -ESHUTDOWN (closed, and it is not there), and none.
  */
-int mailbox_take(struct mailbox *box, struct mail *mail, int64_t deadline_ms);
+int mailbox_take(struct mailbox *box, struct mail *mail, int64_t deadline_us);
 
 /* From here on every post fails. Any thread; more than once is fine. */
 void mailbox_close(struct mailbox *box);

@@ -5,8 +5,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/tcp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -18,12 +21,28 @@ enum conn_state {
 	CONN_DEAD,    /* shut down, and libcurl will find out */
 };
 
+/* What the peer's kernel has told of a connection. */
+struct standing {
+	uint64_t bytes_taken; /* of what was sent */
+	uint32_t segments;    /* received */
+	uint8_t state;
+};
+
+/* Of RFC 9293, as the kernel numbers them. */
+enum {
+	STATE_CLOSED = 7,
+	STATE_CLOSE_WAIT = 8
+};
+
 /* A connection that has served a transfer. */
 struct conn {
 	int fd;
 	int port; /* local */
 	enum conn_state state;
 	int64_t since_ms; /* resting */
+	/* Of the transfer that claimed it, and how the connection stood then. */
+	bool *untouched;
+	struct standing standing;
 	struct conn *prev, *next;
 	UT_hash_handle by_fd, by_port;
 };
@@ -161,6 +180,7 @@ static void rest_connection(struct multi *m, CURL *easy)
 	else
 		m->resting++;
 	c->state = CONN_RESTING;
+	c->untouched = NULL;
 	c->since_ms = loop_now_ms(m->loop);
 	DL_APPEND(m->rest, c);
 	if (!m->rest_timer.due_ms)
@@ -179,21 +199,63 @@ static void forget_conn(struct multi *m, struct conn *c)
 	free(c);
 }
 
-int multi_claim(struct multi *m, int port)
+static bool look_at(int fd, struct standing *ret)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
+	    len < offsetof(struct tcp_info, tcpi_segs_in) +
+			  sizeof(info.tcpi_segs_in))
+		return false;
+	ret->bytes_taken = info.tcpi_bytes_acked;
+	ret->segments = info.tcpi_segs_in;
+	ret->state = info.tcpi_state;
+	return true;
+}
+
+/* Anything but silence, be it bytes that nobody asked for or its end, makes
+ * it useless: libcurl has not looked. */
+static bool is_silent(const struct conn *c)
+{
+	char byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       errno == EAGAIN;
+}
+
+int multi_claim(struct multi *m, int port, bool *ret_untouched)
 {
 	struct conn *c;
-	char byte;
 
 	HASH_FIND(by_port, m->conns_by_port, &port, sizeof(port), c);
 	if (!c || c->state != CONN_RESTING)
-		return 0;
+		return c && c->state == CONN_DEAD ? -ESTALE : 0;
 	end_rest(m, c);
-	/* Anything but silence, be it bytes that nobody asked for or its end:
-	 * libcurl has not looked. */
-	if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	    (errno == EAGAIN))
-		return 0;
-	return -ESTALE;
+	if (look_at(c->fd, &c->standing))
+		c->untouched = ret_untouched;
+	return is_silent(c) ? 0 : -ESTALE;
+}
+
+/*
+ * The connection ends, perhaps while a transfer waits for its answer. The peer
+ * closed it before the request came when its FIN, which acknowledges all that
+ * had come by then, acknowledges nothing of it: seen as such, or followed by
+ * the RST that the request brought about. A RST alone proves nothing, because
+ * it may go before an acknowledgement that is due.
+ */
+static void note_untouched(const struct conn *c)
+{
+	struct standing now;
+
+	if (!c->untouched || !look_at(c->fd, &now) ||
+	    now.bytes_taken != c->standing.bytes_taken)
+		return;
+	if (now.state == STATE_CLOSE_WAIT ||
+	    (now.state == STATE_CLOSED &&
+	     now.segments - c->standing.segments >= 2))
+		*c->untouched = true;
 }
 
 uint32_t multi_resting(const struct multi *m)
@@ -293,8 +355,10 @@ void multi_socket_closed(struct multi *m, int fd)
 	struct conn *c;
 
 	HASH_FIND(by_fd, m->conns_by_fd, &fd, sizeof(fd), c);
-	if (c)
+	if (c) {
+		note_untouched(c);
 		forget_conn(m, c);
+	}
 	loop_watch(m->loop, fd, 0, NULL, NULL);
 	close(fd);
 }

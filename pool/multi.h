@@ -16,6 +16,7 @@
 #define POOL_MULTI_H
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "pool/loop.h"
 
@@ -67,7 +68,10 @@ void multi_socket_closed(struct multi *m, int fd);
 
 /* A request is about to go out from local port `port`. Returns 0; or -ESTALE
  * when the connection has something to read or has ended, and so must not
- * be used. */
-int multi_claim(struct multi *m, int port);
+ * be used. Should a connection that rested end before the peer's kernel took a
+ * byte of the request, `*ret_untouched` becomes true: the server closed it
+ * before the request arrived (RFC 9112, 9.3.1 and 9.5), which no look at it
+ * can exclude. `ret_untouched` is to stay until the transfer was removed. */
+int multi_claim(struct multi *m, int port, bool *ret_untouched);
 
 #endif /* POOL_MULTI_H */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "pool/breaker.h"
 #include "pool/call.h"
 #include "pool/endpoint.h"
 #include "pool/loop.h"
@@ -16,6 +17,7 @@
 /* Calls and other mail that the dispatcher has not come to yet. It empties
  * its box in every pass; this is for when it cannot keep up. */
 #define BOX_CAPACITY 65536
+#define BOX_BYTES    (64 * 1024 * 1024)
 
 #define REWAKE_MS 1
 
@@ -41,8 +43,11 @@ struct pool {
 	struct loop *loop;
 	struct loop_timer rewake;
 	struct endpoint *retired; /* removed, with calls to finish */
-	bool stopping;
+	size_t calls;             /* that it has and must answer */
+	bool draining, stopping;
+	struct loop_timer drained; /* ends the draining */
 	struct mail stop_mail;
+	uint32_t drain_ms; /* the owner's until it posts stop_mail */
 
 	/*
 	 * The one lock beside the mailboxes'. The dispatcher alone replaces
@@ -52,13 +57,19 @@ struct pool {
 	struct {
 		pthread_mutex_t lock;
 		struct table *table;
-		atomic_bool news; /* for the owner, and no wake yet */
+		atomic_bool news;           /* for the owner, and no wake yet */
+		_Atomic uint64_t box_bytes; /* bodies in loop_box */
 	} shared;
 };
 
 int64_t pool_now_ms(void)
 {
 	return loop_clock_ms();
+}
+
+int64_t pool_now_us(void)
+{
+	return loop_clock_us();
 }
 
 /*
@@ -265,6 +276,48 @@ int pool_get_stats(struct pool *pool, const char *endpoint,
 	return r;
 }
 
+bool pool_is_full(struct pool *pool, const char *endpoint)
+{
+	struct endpoint **ep;
+	bool full = false;
+
+	pthread_mutex_lock(&pool->shared.lock);
+	ep = table_find(pool->shared.table, endpoint);
+	if (ep && endpoint_is_full(*ep)) {
+		endpoint_count_refused(*ep);
+		full = true;
+	}
+	pthread_mutex_unlock(&pool->shared.lock);
+	return full;
+}
+
+enum pool_look pool_look(struct pool *pool, const char *endpoint)
+{
+	enum pool_look look = POOL_LOOK_GOOD;
+	struct endpoint **ep;
+	struct breaker *b;
+
+	pthread_mutex_lock(&pool->shared.lock);
+	ep = table_find(pool->shared.table, endpoint);
+	b = ep ? endpoint_breaker(*ep) : NULL;
+	if (b && breaker_is_open_for_holding(b))
+		look = breaker_claim_probe(b, loop_clock_ms()) ? POOL_LOOK_PROBE
+							       : POOL_LOOK_OPEN;
+	pthread_mutex_unlock(&pool->shared.lock);
+	return look;
+}
+
+static void give_up(struct pool *pool, const char *endpoint)
+{
+	struct endpoint **ep;
+
+	pthread_mutex_lock(&pool->shared.lock);
+	ep = table_find(pool->shared.table, endpoint);
+	if (ep)
+		breaker_gave_up(endpoint_breaker(*ep), loop_clock_ms());
+	pthread_mutex_unlock(&pool->shared.lock);
+}
+
 static void count_refused(struct pool *pool, const char *endpoint)
 {
 	struct endpoint **ep;
@@ -284,6 +337,7 @@ static void answer(struct pool *pool, struct pool_call *call)
 {
 	int64_t took = loop_now_ms(pool->loop) - call->submitted_ms;
 
+	pool->calls--;
 	call_forget_body(call);
 	call->reply.elapsed_ms = took > 0 ? (uint32_t)took : 0;
 	/* The box is closed only when no call is left. */
@@ -308,8 +362,11 @@ static void receive_request(struct mail *mail)
 	struct pool *pool = call->pool;
 	struct endpoint **ep;
 
-	if (pool->stopping) {
-		call_fail(call, -ECANCELED, "the pool is stopping");
+	pool->calls++;
+	atomic_fetch_sub_explicit(&pool->shared.box_bytes, call->body_len,
+				  memory_order_relaxed);
+	if (pool->stopping || (pool->draining && call->kind != POOL_TELL)) {
+		call_fail(call, -ECANCELED, "the broker is stopping");
 		answer(pool, call);
 		return;
 	}
@@ -326,37 +383,37 @@ static void receive_request(struct mail *mail)
  * Calls, on the owner's thread
  */
 
-/* Frees the call, unless pool_wait() gave up on it before its answer came:
- * then only that will. */
-static void run_done(struct pool_call *call)
+static void receive_answer(struct mail *mail)
 {
-	pool_done_fn *done = call->done;
+	struct pool_call *call;
 
-	call->done = NULL;
+	call = (struct pool_call *)(void *)((char *)mail -
+					    offsetof(struct pool_call, answer));
 	call->pool->open--;
-	done(&call->reply, call->done_arg);
-}
-
-static void finish_call(struct pool_call *call)
-{
-	if (call->done)
-		run_done(call);
+	call->done(&call->reply, call->done_arg);
 	call_destroy(call);
 }
 
-static void receive_answer(struct mail *mail)
+/* A full box: the dispatcher cannot keep up. */
+static int post_call(struct pool *pool, struct pool_call *call)
 {
-	finish_call((struct pool_call *)(void *)((char *)mail -
-						 offsetof(struct pool_call,
-							  answer)));
-}
+	uint64_t bytes = call->body_len, before;
+	int r = 0;
 
-/* The dispatcher cannot keep up: the call goes straight back. */
-static int refuse_call(struct pool *pool, struct pool_call *call)
-{
+	before = atomic_fetch_add_explicit(&pool->shared.box_bytes, bytes,
+					   memory_order_relaxed);
+	/* A single one may be larger than that. */
+	if (before && before + bytes > BOX_BYTES)
+		r = -EAGAIN;
+	if (!r)
+		r = mailbox_post(pool->loop_box, &call->request);
+	if (r)
+		atomic_fetch_sub_explicit(&pool->shared.box_bytes, bytes,
+					  memory_order_relaxed);
+	if (r != -EAGAIN)
+		return r;
 	count_refused(pool, call->endpoint);
-	call_fail(call, -EBUSY, "too many calls wait for the dispatcher");
-	return mailbox_reply(pool->owner_box, &call->answer);
+	return -EBUSY;
 }
 
 int pool_submit(struct pool *pool, const struct pool_request *req,
@@ -373,9 +430,7 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	call->answer.receive = receive_answer;
 	call->done = done;
 	call->done_arg = arg;
-	r = mailbox_post(pool->loop_box, &call->request);
-	if (r == -EAGAIN)
-		r = refuse_call(pool, call);
+	r = post_call(pool, call);
 	if (r) {
 		call->body = NULL;
 		call_destroy(call);
@@ -387,29 +442,13 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	return 0;
 }
 
-/* The call itself stays until its answer comes, which receive_answer() then
- * drops: the dispatcher has it. Its reply is the dispatcher's, too. */
-static void abandon(struct pool_call *call)
+int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_us)
 {
-	const struct pool_reply reply = {
-		.error = -ETIMEDOUT,
-		.error_text = "nobody waits any longer",
-		.elapsed_ms = (uint32_t)(loop_clock_ms() - call->submitted_ms),
-	};
-	pool_done_fn *done = call->done;
-
-	call->done = NULL;
-	call->pool->open--;
-	done(&reply, call->done_arg);
-}
-
-int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_ms)
-{
-	if (!mailbox_take(pool->owner_box, &call->answer, deadline_ms)) {
-		finish_call(call);
+	if (!mailbox_take(pool->owner_box, &call->answer, deadline_us)) {
+		receive_answer(&call->answer);
 		return 0;
 	}
-	abandon(call);
+	give_up(pool, call->endpoint);
 	return -ETIMEDOUT;
 }
 
@@ -436,7 +475,7 @@ static void wake_owner(struct pool *pool)
 {
 	bool news = atomic_exchange(&pool->shared.news, false);
 
-	if (!pool->wake || (!news && pool->rewake.due_ms) ||
+	if (!pool->wake || pool->draining || (!news && pool->rewake.due_ms) ||
 	    !mailbox_waiting(pool->owner_box))
 		return;
 	loop_timer_set(pool->loop, &pool->rewake,
@@ -460,6 +499,24 @@ static void free_finished(struct pool *pool)
 	pool->retired = busy;
 }
 
+static void for_each_endpoint(struct pool *pool,
+			      void (*fn)(struct endpoint *ep))
+{
+	struct table *table = pool->shared.table;
+	struct endpoint *ep;
+	size_t i;
+
+	for (i = 0; table && i < table->n; i++)
+		fn(table->at[i]);
+	for (ep = pool->retired; ep; ep = endpoint_next(ep))
+		fn(ep);
+}
+
+static bool has_ended(const struct pool *pool)
+{
+	return pool->stopping || (pool->draining && !pool->calls);
+}
+
 /* What is in the box, and whatever is under way, ends here. */
 static void end_calls(struct pool *pool)
 {
@@ -468,6 +525,7 @@ static void end_calls(struct pool *pool)
 
 	pool->stopping = true;
 	loop_timer_cancel(pool->loop, &pool->rewake);
+	loop_timer_cancel(pool->loop, &pool->drained);
 	mailbox_drain(pool->loop_box);
 	pthread_mutex_lock(&pool->shared.lock);
 	pool->shared.table = NULL;
@@ -484,7 +542,7 @@ static void *dispatch(void *arg)
 	struct pool *pool = arg;
 
 	pthread_setname_np(pthread_self(), "webhooks");
-	while (!pool->stopping && !loop_run_once(pool->loop)) {
+	while (!has_ended(pool) && !loop_run_once(pool->loop)) {
 		mailbox_drain(pool->loop_box);
 		free_finished(pool);
 		wake_owner(pool);
@@ -502,6 +560,17 @@ static void receive_stop(struct mail *mail)
 		(struct pool *)(void *)((char *)mail -
 					offsetof(struct pool, stop_mail));
 
+	pool->draining = true;
+	loop_timer_set(pool->loop, &pool->drained,
+		       loop_now_ms(pool->loop) + pool->drain_ms);
+	for_each_endpoint(pool, endpoint_cancel_asked);
+}
+
+static void on_drained(struct loop *loop, void *arg)
+{
+	struct pool *pool = arg;
+
+	(void)loop;
 	pool->stopping = true;
 }
 
@@ -567,6 +636,8 @@ int pool_create(struct pool **ret, void (*wake)(void *arg), void *arg)
 	pool->wake_arg = arg;
 	pool->rewake.fn = on_rewake;
 	pool->rewake.arg = pool;
+	pool->drained.fn = on_drained;
+	pool->drained.arg = pool;
 	pool->stop_mail.receive = receive_stop;
 	*ret = pool;
 	return 0;
@@ -610,11 +681,12 @@ int pool_start(struct pool *pool)
 	return -r;
 }
 
-void pool_stop(struct pool *pool)
+void pool_stop(struct pool *pool, uint32_t drain_ms)
 {
 	if (pool->stopped)
 		return;
 	pool->stopped = true;
+	pool->drain_ms = drain_ms;
 	if (pool->started) {
 		mailbox_reply(pool->loop_box, &pool->stop_mail);
 		mailbox_close(pool->loop_box);
@@ -631,7 +703,7 @@ void pool_destroy(struct pool *pool)
 {
 	if (!pool)
 		return;
-	pool_stop(pool);
+	pool_stop(pool, 0);
 	mailbox_destroy(pool->owner_box);
 	mailbox_destroy(pool->loop_box);
 	loop_destroy(pool->loop);

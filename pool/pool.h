@@ -25,27 +25,66 @@ struct pool_endpoint_opts {
 	const char *url;          /* unique in the pool: an endpoint's name */
 	uint32_t max_connections; /* at least 1 */
 	uint32_t idle_ms;         /* close a connection unused this long */
-	/* Waiting calls, those in lanes too; the next one is refused. */
+	/* Waiting calls, those in lanes too, and bytes of their bodies; the
+	 * next one is refused. */
 	uint32_t max_queue;
+	uint64_t max_queue_bytes;
 	uint64_t max_reply; /* bytes; a longer reply is an error */
+	/* Of the circuit breaker: failures in a row that open it, at least 1;
+	 * from one probe to the next while it is open, up to six tenths more;
+	 * and how long an answer may take to close it for POOL_HOLD calls. A
+	 * failure is a call that was sent and then timed out, got no complete
+	 * reply, or a status of 500 and above. */
+	uint32_t breaker_failures;
+	uint32_t breaker_open_ms;
+	uint32_t prompt_ms;
 };
 
+enum pool_kind {
+	/* Nobody waits: sent again where the endpoint cannot have processed
+	 * it (no connection; 429, 502, 503, 504), and kept while the breaker
+	 * is open. */
+	POOL_TELL = 0,
+	POOL_ASK,   /* somebody waits, but not the owner's thread */
+	POOL_HOLD,  /* pool_wait() follows; goes before all others */
+	POOL_ASIDE, /* a question that nobody waits for any more: the probe
+		     * that pool_look() called for */
+};
+
+/* Calls of kind POOL_TELL come in this many streams, which share an
+ * endpoint's connections fairly: of four or more connections no stream has
+ * more than half, all of them no more than three quarters. */
+#define POOL_STREAMS 32
+
+/* Headers of a request beside the fixed ones. */
+#define POOL_HEADERS_MAX 8
+
 struct pool_request {
+	enum pool_kind kind;
 	const char *endpoint; /* its url */
-	const char *hook;     /* value of the header `vernemq-hook` */
+	/* "Name: value", without line ends; copied. */
+	const char *const *headers;
+	size_t headers_count; /* at most POOL_HEADERS_MAX */
 	char *body; /* malloc'd; the pool's after success, wiped when freed */
 	size_t len;
-	uint32_t timeout_ms; /* queue, connect and transfer together */
+	/* Queue, connect and transfer together; of a POOL_TELL connect and
+	 * transfer of one attempt. */
+	uint32_t timeout_ms;
+	/* Of a POOL_TELL: its stream, how often it may be sent again, and how
+	 * long it may wait to be sent, all in all. */
+	unsigned stream;
+	uint32_t retries;
+	uint32_t max_age_ms;
 	/* Calls of one lane to one endpoint go one at a time, in the order
-	 * submitted; NULL: no lane. Copied. A call in a lane does not spend
-	 * its timeout while it waits. */
+	 * submitted; NULL: no lane. Copied. */
 	const void *lane;
 	size_t lane_len;
 };
 
 struct pool_reply {
 	/* 0, or -errno when no complete HTTP reply was received: -ENOENT (no
-	 * such endpoint), -EBUSY (its queue is full), -ETIMEDOUT,
+	 * such endpoint), -EBUSY (its queue is full), -EHOSTDOWN (its breaker
+	 * is open), -ETIMEDOUT, -ETIME (older than max_age_ms, and not sent),
 	 * -ECONNREFUSED (no connection was made, so nothing was sent: refused,
 	 * unreachable, name not found, TLS), -EFBIG (longer than max_reply),
 	 * -ECANCELED (the pool goes away), -ENOMEM, -EIO (anything else).
@@ -111,40 +150,64 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
  * Send `req`, a POST with `Content-Type: application/json`, past redirects
  * and proxies of the environment (contract.md, section 2). Exactly one
  * `done` follows every success, also on failure to send, timeout and
- * shutdown. It is sent once: a kept-alive connection that the server closed
- * between two calls costs a reconnect, but one that ends with the request
- * under way is an error (-EIO), because it may have been processed.
- * Returns 0 and then owns req->body; or -ENOMEM, -ESHUTDOWN, and then `done`
- * never comes and the body is the caller's. `ret` may be NULL; the call is
- * valid until its `done` returned.
+ * shutdown. But for the retries of a POOL_TELL it is sent once: a kept-alive
+ * connection that the server closed before the request arrived costs a
+ * reconnect, but one that ends after it took any of it is an error (-EIO),
+ * because it may have been processed.
+ * Returns 0 and then owns req->body; or -ENOMEM, -ESHUTDOWN, -EBUSY (the
+ * queue is full, as far as can be seen from here, or the dispatcher cannot
+ * keep up), and then `done` never comes and the body is the caller's. `ret`
+ * may be NULL; the call is valid until its `done` returned.
  */
 int pool_submit(struct pool *pool, const struct pool_request *req,
 		pool_done_fn *done, void *arg, struct pool_call **ret);
 
+/* Whether a POOL_HOLD call to this endpoint is worth it. Any thread. */
+enum pool_look {
+	POOL_LOOK_GOOD = 0, /* also when it is not known */
+	POOL_LOOK_OPEN,     /* its breaker is open, for such calls at least */
+	/* Likewise, and it is time for a probe: the caller sends the call as
+	 * POOL_ASIDE, or any other. Said once per probe. */
+	POOL_LOOK_PROBE,
+};
+
+enum pool_look pool_look(struct pool *pool, const char *endpoint);
+
+/* Whether a POOL_TELL would be refused for a full queue: to ask before its
+ * body is made. Any thread; counts as a refusal when so. */
+bool pool_is_full(struct pool *pool, const char *endpoint);
+
 /*
  * Block until `call` has its reply and run its `done`, and no other call's.
- * Returns 0; or -ETIMEDOUT at `deadline_ms` (pool_now_ms()), and then its
- * `done` has run with that error and what comes later is dropped.
+ * Returns 0; or -ETIMEDOUT at `deadline_us` (pool_now_us()): the call goes on
+ * by itself, its `done` comes from pool_collect(), and the endpoint's breaker
+ * is open for POOL_HOLD calls until it answers promptly.
  */
-int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_ms);
+int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_us);
 
 /* Run `done` of every finished call, and all other mail in the owner's box.
- * Never blocks. Returns how many calls are still open, without those that
- * pool_wait() gave up on. */
+ * Never blocks. Returns how many calls are still open. */
 unsigned pool_collect(struct pool *pool);
 
-/* Milliseconds of CLOCK_MONOTONIC. Any thread. */
+/* Milliseconds and microseconds of CLOCK_MONOTONIC. Any thread. */
 int64_t pool_now_ms(void);
+int64_t pool_now_us(void);
 
 /* Relaxed atomics, written by the dispatcher, read by any thread. */
 struct pool_endpoint_stats {
-	uint64_t sent; /* left the queue */
+	uint64_t sent;    /* left the queue, each attempt */
+	uint64_t retries; /* of those: sent again after a failure */
 	/* How calls ended: with a reply of any status; at their time limit;
-	 * for a full queue; otherwise. */
-	uint64_t ok, timed_out, refused, failed;
+	 * for a full queue; for an open breaker; too old to be sent;
+	 * otherwise. */
+	uint64_t ok, timed_out, refused, broken, expired, failed;
 	uint64_t reused_connection; /* of `ok` */
+	uint64_t opened;            /* how often the breaker has */
+	uint64_t queued_bytes;
 	uint32_t queued, in_flight;
 	uint32_t connections; /* open or being opened */
+	bool open;            /* the breaker, for all calls */
+	bool open_for_holding;
 };
 
 /* Any thread. Each number is exact, the set of them is not a snapshot.
@@ -153,13 +216,15 @@ struct pool_endpoint_stats {
 int pool_get_stats(struct pool *pool, const char *endpoint,
 		   struct pool_endpoint_stats *ret);
 
-/* Stop and join the dispatcher; every open call's `done` runs with
- * -ECANCELED, here. Mail in either box is received, that of the dispatcher's
- * possibly here too. Later submits are refused, later mail likewise. Not
- * from a `done`. Once more, or without pool_start(): fine. */
-void pool_stop(struct pool *pool);
+/* Stop and join the dispatcher: it ends at once what somebody waits for, and
+ * goes on with calls of kind POOL_TELL for up to `drain_ms`; every `done`
+ * runs here, with -ECANCELED where the call did not come to an end. Mail in
+ * either box is received, that of the dispatcher's possibly here too. Later
+ * submits are refused, later mail likewise. Not from a `done`. Once more, or
+ * without pool_start(): fine. */
+void pool_stop(struct pool *pool, uint32_t drain_ms);
 
-/* pool_stop() if need be, then free. NULL is fine. */
+/* pool_stop() without draining if need be, then free. NULL is fine. */
 void pool_destroy(struct pool *pool);
 
 #endif /* POOL_POOL_H */

@@ -20,17 +20,32 @@
  * takes libcurl a walk over all headers. It bounds them to 300 KiB. */
 #define MAX_CACHE_CONTROLS 32
 
+/* A name without a value keeps libcurl from sending its own. */
+static const char *const fixed_headers[] = {
+	"Accept:",
+	"Expect:",
+	"Content-Type: application/json",
+};
+
+enum {
+	FIXED_HEADERS = sizeof(fixed_headers) / sizeof(fixed_headers[0])
+};
+
 struct transfer {
 	CURL *easy;
 	struct multi *multi;
 	struct transfer *next; /* in a list */
-	struct curl_slist *headers;
-	char *hook; /* that `headers` name */
+	/* libcurl's list, made of our own nodes: the fixed ones first, then
+	 * those of the call, whose texts are the call's. */
+	struct curl_slist headers[FIXED_HEADERS + POOL_HEADERS_MAX];
 	struct pool_call *call;
 	uint64_t max_reply;
 	bool has_headers; /* all of the final response's */
 	bool sent;        /* or about to be */
-	int error;        /* why a callback of ours stopped libcurl, or 0 */
+	/* Its connection, kept from earlier, has ended before the peer took
+	 * a byte of the request. */
+	bool untouched;
+	int error; /* why a callback of ours stopped libcurl, or 0 */
 	char text[CURL_ERROR_SIZE];
 };
 
@@ -75,10 +90,15 @@ static int before_request(void *arg, char *remote_ip, char *local_ip,
 	(void)local_ip;
 	(void)remote_port;
 	/* Where a kept connection ends without a reply libcurl would send the
-	 * request again, on the next one. Nobody knows whether the first was
-	 * processed: it is the caller's to decide. */
-	t->error = t->sent ? -ECONNRESET : multi_claim(t->multi, port);
-	t->sent = t->sent || !t->error;
+	 * request again, on the next one. It may, if the first cannot have
+	 * been processed. */
+	if (t->sent && !t->untouched) {
+		t->error = -ECONNRESET;
+	} else {
+		t->untouched = false;
+		t->error = multi_claim(t->multi, port, &t->untouched);
+		t->sent = true;
+	}
 	return t->error ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -145,12 +165,15 @@ static int set_behaviour(struct transfer *t)
 int transfer_create(struct transfer **ret, const char *url, struct multi *m)
 {
 	struct transfer *t;
+	size_t i;
 	int r;
 
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	t->multi = m;
+	for (i = 0; i < FIXED_HEADERS; i++)
+		t->headers[i].data = (char *)(uintptr_t)fixed_headers[i];
 	t->easy = curl_easy_init();
 	r = t->easy ? 0 : -ENOMEM;
 	if (!r)
@@ -170,8 +193,6 @@ void transfer_destroy(struct transfer *t)
 	if (!t)
 		return;
 	curl_easy_cleanup(t->easy);
-	curl_slist_free_all(t->headers);
-	free(t->hook);
 	free(t);
 }
 
@@ -193,65 +214,18 @@ struct pool_call *transfer_call(const struct transfer *t)
 	return t->call;
 }
 
-static int add_header(struct curl_slist **list, const char *line)
+/* The texts are only read: libcurl's type has them not const. */
+static struct curl_slist *make_headers(struct transfer *t,
+				       const struct pool_call *call)
 {
-	struct curl_slist *grown = curl_slist_append(*list, line);
-
-	if (!grown)
-		return -ENOMEM;
-	*list = grown;
-	return 0;
-}
-
-/* A name without a value keeps libcurl from sending its own. */
-static int make_headers(struct curl_slist **ret, const char *hook)
-{
-	static const char *const fixed[] = {
-		"Accept:",
-		"Expect:",
-		"Content-Type: application/json",
-	};
-	char *line = NULL;
+	size_t n = FIXED_HEADERS + call->headers_count;
 	size_t i;
-	int r = 0;
 
-	*ret = NULL;
-	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]) && !r; i++)
-		r = add_header(ret, fixed[i]);
-	if (!r && asprintf(&line, "vernemq-hook: %s", hook) < 0) {
-		line = NULL;
-		r = -ENOMEM;
-	}
-	if (!r)
-		r = add_header(ret, line);
-	free(line);
-	return r;
-}
-
-/* Most often the transfer's last call was one of the same hook. */
-static int set_hook(struct transfer *t, const char *hook)
-{
-	struct curl_slist *headers = NULL;
-	char *copy;
-	int r;
-
-	if (t->hook && !strcmp(t->hook, hook))
-		return 0;
-	copy = strdup(hook);
-	r = copy ? make_headers(&headers, hook) : -ENOMEM;
-	if (!r)
-		r = from_code(
-			curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, headers));
-	if (r) {
-		curl_slist_free_all(headers);
-		free(copy);
-		return r;
-	}
-	curl_slist_free_all(t->headers);
-	free(t->hook);
-	t->headers = headers;
-	t->hook = copy;
-	return 0;
+	for (i = 0; i < call->headers_count; i++)
+		t->headers[FIXED_HEADERS + i].data = call->headers[i];
+	for (i = 0; i < n; i++)
+		t->headers[i].next = i + 1 < n ? &t->headers[i + 1] : NULL;
+	return t->headers;
 }
 
 static long seconds_to_keep(uint32_t idle_ms)
@@ -273,11 +247,8 @@ int transfer_begin(struct transfer *t, struct pool_call *call,
 	long limit = call->timeout_ms < INT_MAX - BACKSTOP_MS
 			     ? (long)call->timeout_ms + BACKSTOP_MS
 			     : INT_MAX;
-	int r;
 
-	r = set_hook(t, call->hook);
-	if (r)
-		return r;
+	SET(CURLOPT_HTTPHEADER, make_headers(t, call));
 	/* without any, libcurl would ask a callback for some */
 	SET(CURLOPT_POSTFIELDS, call->body ? call->body : "");
 	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
@@ -286,11 +257,18 @@ int transfer_begin(struct transfer *t, struct pool_call *call,
 	SET(CURLOPT_MAXFILESIZE_LARGE, most_bytes(opts->max_reply));
 	t->max_reply = opts->max_reply;
 	t->call = call;
+	transfer_rewind(t);
+	return from_code(code);
+}
+
+void transfer_rewind(struct transfer *t)
+{
+	call_reset_reply(t->call);
 	t->has_headers = false;
 	t->sent = false;
+	t->untouched = false;
 	t->error = 0;
 	t->text[0] = '\0';
-	return from_code(code);
 }
 
 void transfer_release(struct transfer *t)
@@ -298,9 +276,12 @@ void transfer_release(struct transfer *t)
 	t->call = NULL;
 }
 
+/* What came on a connection whose peer took nothing of the request is no
+ * answer to it. */
 bool transfer_is_stale(const struct transfer *t, CURLcode result)
 {
-	return result == CURLE_ABORTED_BY_CALLBACK && t->error == -ESTALE;
+	return (result == CURLE_ABORTED_BY_CALLBACK && t->error == -ESTALE) ||
+	       t->untouched;
 }
 
 bool transfer_reused(const struct transfer *t)
@@ -418,6 +399,7 @@ void transfer_finish(struct transfer *t, CURLcode result)
 {
 	struct pool_call *call = t->call;
 	const struct curl_header *age;
+	curl_off_t after = 0;
 
 	if (!result && !t->has_headers)
 		result = CURLE_WEIRD_SERVER_REPLY;
@@ -431,6 +413,11 @@ void transfer_finish(struct transfer *t, CURLcode result)
 	call->reply.cache_control = call->reply_cache_control;
 	age = header(t, "Age", 0);
 	call->reply.age_s = age ? parse_age(age->value) : 0;
+	/* seconds, or a date that libcurl turns into seconds from now */
+	if (!curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &after) &&
+	    after > 0)
+		call->retry_after_s =
+			after < UINT32_MAX ? (uint32_t)after : UINT32_MAX;
 }
 
 struct transfer *transfer_push(struct transfer *list, struct transfer *t)

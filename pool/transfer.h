@@ -36,9 +36,13 @@ int transfer_begin(struct transfer *t, struct pool_call *call,
 		   const struct pool_endpoint_opts *opts);
 struct pool_call *transfer_call(const struct transfer *t);
 
-/* Whether it ended, with nothing sent, only because the connection it was
- * given would not do: add it to the multi once more. */
+/* Whether it ended only because the kept connection it was given would not
+ * do, with nothing sent that the peer took: add it to the multi once more,
+ * rewound. */
 bool transfer_is_stale(const struct transfer *t, CURLcode result);
+
+/* As after transfer_begin(). */
+void transfer_rewind(struct transfer *t);
 
 /* Whether it was served by a connection that had served others. */
 bool transfer_reused(const struct transfer *t);

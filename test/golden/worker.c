@@ -57,17 +57,24 @@ static void wake(void *ctx)
 	sem_post(&((struct worker *)ctx)->mail);
 }
 
-static int64_t now_ms(void *ctx)
+static int64_t now_us(void *ctx)
 {
 	(void)ctx;
-	return pool_now_ms();
+	return pool_now_us();
+}
+
+static int64_t unix_ms(void *ctx)
+{
+	(void)ctx;
+	return 1700000000000;
 }
 
 static const struct broker_ops ops = {
 	.complete_auth = complete_auth,
 	.log = keep_log,
 	.wake = wake,
-	.now_ms = now_ms,
+	.now_us = now_us,
+	.unix_ms = unix_ms,
 	.delays_logins = true,
 };
 

@@ -30,6 +30,12 @@ static struct {
 static struct answer answers[FAKE_POOL_MAX];
 static unsigned answers_count, answers_used;
 static int refusal;
+static enum pool_look looks;
+static bool is_full;
+static int64_t takes_us;
+int64_t *fake_pool_clock_us;
+uint32_t fake_pool_drain_ms;
+struct pool_endpoint_opts fake_pool_opts;
 
 void fake_pool_reset(void)
 {
@@ -38,6 +44,24 @@ void fake_pool_reset(void)
 	memset(fake_calls, 0, sizeof(fake_calls));
 	fake_calls_count = answers_count = answers_used = 0;
 	refusal = 0;
+	looks = POOL_LOOK_GOOD;
+	is_full = false;
+	takes_us = 0;
+}
+
+void fake_pool_looks(enum pool_look look)
+{
+	looks = look;
+}
+
+void fake_pool_is_full(bool full)
+{
+	is_full = full;
+}
+
+void fake_pool_takes(int64_t us)
+{
+	takes_us = us;
 }
 
 void fake_pool_will_answer(long status, const char *body,
@@ -107,8 +131,8 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
 		   size_t n)
 {
 	(void)pool;
-	(void)eps;
-	(void)n;
+	if (n)
+		fake_pool_opts = eps[0];
 	return 0;
 }
 
@@ -124,7 +148,14 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	if (err || n == FAKE_POOL_MAX)
 		return err ? err : -ENOMEM;
 	snprintf(call->endpoint, sizeof(call->endpoint), "%s", req->endpoint);
-	snprintf(call->hook, sizeof(call->hook), "%s", req->hook);
+	for (size_t i = 0; i < req->headers_count; i++)
+		snprintf(call->headers[i], sizeof(call->headers[i]), "%s",
+			 req->headers[i]);
+	sscanf(call->headers[0], "vernemq-hook: %31s", call->hook);
+	call->kind = req->kind;
+	call->stream = req->stream;
+	call->retries = req->retries;
+	call->max_age_ms = req->max_age_ms;
 	call->in_lane = req->lane != NULL;
 	if (req->lane)
 		snprintf(call->lane, sizeof(call->lane), "%.*s",
@@ -140,16 +171,39 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	return 0;
 }
 
-int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_ms)
+enum pool_look pool_look(struct pool *pool, const char *endpoint)
+{
+	(void)pool;
+	(void)endpoint;
+	return looks;
+}
+
+bool pool_is_full(struct pool *pool, const char *endpoint)
+{
+	(void)pool;
+	(void)endpoint;
+	return is_full;
+}
+
+/* Returns whether the answer comes before the deadline. */
+static bool pass_time(int64_t deadline_us)
+{
+	int64_t left;
+
+	if (!fake_pool_clock_us)
+		return true;
+	left = deadline_us - *fake_pool_clock_us;
+	*fake_pool_clock_us += takes_us < left ? takes_us : left;
+	return takes_us <= left;
+}
+
+int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_us)
 {
 	const struct answer *a;
 
 	(void)pool;
-	(void)deadline_ms;
-	if (answers_used == answers_count) {
-		fake_pool_fail(call->number, -ETIMEDOUT);
+	if (!pass_time(deadline_us) || answers_used == answers_count)
 		return -ETIMEDOUT;
-	}
 	a = &answers[answers_used++];
 	fake_pool_answer(call->number, a->status, a->body, a->cache_control);
 	return 0;
@@ -170,9 +224,10 @@ int64_t pool_now_ms(void)
 	return 1;
 }
 
-void pool_stop(struct pool *pool)
+void pool_stop(struct pool *pool, uint32_t drain_ms)
 {
 	(void)pool;
+	fake_pool_drain_ms = drain_ms;
 	for (unsigned i = 0; i < fake_calls_count; i++)
 		fake_pool_fail(i, -ECANCELED);
 }
@@ -180,5 +235,5 @@ void pool_stop(struct pool *pool)
 void pool_destroy(struct pool *pool)
 {
 	if (pool)
-		pool_stop(pool);
+		pool_stop(pool, 0);
 }

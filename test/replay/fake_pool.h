@@ -12,16 +12,19 @@
 /* What was submitted, in order; kept until fake_pool_reset(). */
 struct fake_call {
 	char endpoint[128], hook[32], lane[64];
+	char headers[POOL_HEADERS_MAX][96];
 	char *body;
+	enum pool_kind kind;
 	bool in_lane, done;
-	uint32_t timeout_ms;
+	unsigned stream;
+	uint32_t timeout_ms, retries, max_age_ms;
 };
 
 extern struct fake_call fake_calls[FAKE_POOL_MAX];
 extern unsigned fake_calls_count;
 
 /* The answer of the next blocking wait, in order of waiting; with none left
- * a wait times out. Texts are borrowed. */
+ * a wait times out, and its call stays open. Texts are borrowed. */
 void fake_pool_will_answer(long status, const char *body,
 			   const char *cache_control);
 
@@ -32,6 +35,21 @@ void fake_pool_fail(unsigned n, int error);
 
 /* The next submit returns this instead. */
 void fake_pool_refuse_next(int error);
+
+/* What pool_look() and pool_is_full() say from now on. */
+void fake_pool_looks(enum pool_look look);
+void fake_pool_is_full(bool full);
+
+/* How long each blocking wait takes, by moving this clock; at most until its
+ * deadline. */
+extern int64_t *fake_pool_clock_us;
+void fake_pool_takes(int64_t us);
+
+/* What the owner gave pool_stop(). */
+extern uint32_t fake_pool_drain_ms;
+
+/* What was last configured. */
+extern struct pool_endpoint_opts fake_pool_opts;
 
 void fake_pool_reset(void);
 

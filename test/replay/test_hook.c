@@ -24,7 +24,7 @@ static struct {
 	enum decision decision;
 	uint64_t ticket;
 	char client[64], line[1024];
-	int64_t now;
+	int64_t now_us;
 } broker;
 
 static void complete_auth(void *ctx, const char *client_id, uint64_t ticket,
@@ -54,10 +54,16 @@ static void wake(void *ctx)
 	(void)ctx;
 }
 
-static int64_t now_ms(void *ctx)
+static int64_t now_us(void *ctx)
 {
 	(void)ctx;
-	return broker.now;
+	return broker.now_us;
+}
+
+static int64_t unix_ms(void *ctx)
+{
+	(void)ctx;
+	return 1700000000000;
 }
 
 static const struct modifier_without_effect without_effect[] = {
@@ -70,7 +76,8 @@ static const struct broker_ops ops = {
 	.complete_auth = complete_auth,
 	.log = log_line,
 	.wake = wake,
-	.now_ms = now_ms,
+	.now_us = now_us,
+	.unix_ms = unix_ms,
 	.delays_logins = true,
 	.without_effect = without_effect,
 	.without_effect_count = 2,
@@ -89,7 +96,8 @@ static struct hooks *hooks_of(const struct settings_opt *opts, size_t n)
 	struct hooks *hooks;
 
 	memset(&broker, 0, sizeof(broker));
-	broker.now = 1000;
+	broker.now_us = 1000000;
+	fake_pool_clock_us = &broker.now_us;
 	assert_int_equal(settings_load(opts, n, &s, &error), 0);
 	assert_int_equal(hooks_create(&hooks, s, &ops, NULL), 0);
 	settings_unref(s);
@@ -388,10 +396,10 @@ static void a_kept_answer_makes_no_call(void **state)
 	(void)state;
 	fake_pool_will_answer(200, OK, "max-age=10");
 	assert_int_equal(ask(hooks, &ev), DECISION_OK);
-	broker.now += 9999;
+	broker.now_us += 9999000;
 	assert_int_equal(ask(hooks, &ev), DECISION_OK);
 	assert_int_equal(fake_calls_count, 1);
-	broker.now += 1;
+	broker.now_us += 1000;
 	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
 	assert_int_equal(fake_calls_count, 2);
 	end(hooks);
@@ -631,12 +639,17 @@ static void a_lost_notification_is_logged_and_the_next_ones_summed_up(
 	ev.hook = HOOK_ON_CLIENT_GONE;
 	for (unsigned i = 0; i < 4; i++) {
 		hook_tell(hooks, &ev);
-		if (i == 3)
-			broker.now += 10000;
 		fake_pool_answer(i, 500, "", NULL);
 	}
+	broker.now_us += 9999000;
+	hooks_tick(hooks);
+	assert_int_equal(broker.logged, 1);
+	broker.now_us += 1000000;
+	hooks_tick(hooks);
 	assert_int_equal(broker.logged, 2);
-	assert_non_null(strstr(broker.line, "2 more"));
+	assert_non_null(strstr(broker.line, "3 more failures"));
+	hooks_tick(hooks);
+	assert_int_equal(broker.logged, 2);
 	end(hooks);
 }
 

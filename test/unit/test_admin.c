@@ -70,10 +70,16 @@ static void wake(void *ctx)
 		abort();
 }
 
-static int64_t now_ms(void *ctx)
+static int64_t now_us(void *ctx)
 {
 	(void)ctx;
-	return pool_now_ms();
+	return pool_now_us();
+}
+
+static int64_t unix_ms(void *ctx)
+{
+	(void)ctx;
+	return 1700000000000;
 }
 
 static void never_completes(void *ctx, const char *client_id, uint64_t ticket,
@@ -90,7 +96,8 @@ static const struct broker_ops ops = {
 	.complete_auth = never_completes,
 	.log = take_log,
 	.wake = wake,
-	.now_ms = now_ms,
+	.now_us = now_us,
+	.unix_ms = unix_ms,
 	.delays_logins = true,
 };
 

@@ -33,12 +33,12 @@ struct tray {
 	unsigned numbers[64];
 };
 
-static int64_t now_ms(void)
+static int64_t now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 static void note_wake(void *arg)
@@ -211,12 +211,12 @@ static void test_take_times_out(void **state)
 {
 	struct tray *tray = *state;
 	struct letter a = letter(tray, 1), b = letter(tray, 2);
-	int64_t before = now_ms();
+	int64_t before = now_us();
 
 	post(tray, &a);
-	assert_int_equal(mailbox_take(tray->box, &b.mail, before + 20),
+	assert_int_equal(mailbox_take(tray->box, &b.mail, before + 20000),
 			 -ETIMEDOUT);
-	assert_in_range(now_ms() - before, 20, 5000);
+	assert_in_range(now_us() - before, 20000, 5000000);
 	/* it is nobody's yet, and may come late */
 	post(tray, &b);
 	assert_int_equal(mailbox_drain(tray->box), 2);
@@ -247,7 +247,8 @@ static void test_take_waits_and_wakes_nobody(void **state)
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, send_late, &s), 0);
-	assert_int_equal(mailbox_take(tray->box, &a.mail, now_ms() + 10000), 0);
+	assert_int_equal(mailbox_take(tray->box, &a.mail, now_us() + 10000000),
+			 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(tray->wakes, 0);
 	assert_int_equal(mailbox_waiting(tray->box), 0);
@@ -263,8 +264,8 @@ static void test_take_waits_while_others_come(void **state)
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, send_late, &s), 0);
-	assert_int_equal(mailbox_take(tray->box, &l[1].mail, now_ms() + 10000),
-			 0);
+	assert_int_equal(
+		mailbox_take(tray->box, &l[1].mail, now_us() + 10000000), 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(tray->wakes, 1);
 	assert_int_equal(mailbox_drain(tray->box), 2);
@@ -287,7 +288,7 @@ static void test_closing_ends_a_take(void **state)
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, close_late, tray), 0);
-	assert_int_equal(mailbox_take(tray->box, &a.mail, now_ms() + 10000),
+	assert_int_equal(mailbox_take(tray->box, &a.mail, now_us() + 10000000),
 			 -ESHUTDOWN);
 	pthread_join(thread, NULL);
 }

@@ -97,8 +97,8 @@ static void nothing_set_means_defaults(void **state)
 	(void)state;
 	assert_int_equal(load(NULL), 0);
 	assert_true(s->enabled);
-	assert_int_equal(s->pool_max_connections, 100);
-	assert_int_equal(s->pool_timeout_ms, 60000);
+	assert_int_equal(s->limits.pool_max_connections, 100);
+	assert_int_equal(s->limits.pool_timeout_ms, 60000);
 	assert_string_equal(s->admin_socket,
 			    "/run/mosquitto/vmq_webhooks.sock");
 	assert_false(s->admin_socket_given);
@@ -128,8 +128,8 @@ static void every_key_is_read(void **state)
 						      "timeout = 1234\n"),
 		0);
 	assert_false(s->enabled);
-	assert_int_equal(s->pool_max_connections, 7);
-	assert_int_equal(s->pool_timeout_ms, 8);
+	assert_int_equal(s->limits.pool_max_connections, 7);
+	assert_int_equal(s->limits.pool_timeout_ms, 8);
 	assert_string_equal(s->admin_socket, "/tmp/x.sock");
 	assert_true(s->admin_socket_given);
 	assert_int_equal(s->webhooks, 1);
@@ -183,7 +183,7 @@ static void options_alone_suffice(void **state)
 	assert_int_equal(load(NULL), 0);
 	assert_string_equal(s->chain[HOOK_AUTH_ON_REGISTER]->endpoint,
 			    "http://h/a#b'c");
-	assert_int_equal(s->pool_timeout_ms, 9);
+	assert_int_equal(s->limits.pool_timeout_ms, 9);
 }
 
 static void a_webhook_may_stand_in_both(void **state)
@@ -332,11 +332,14 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 	expect_error("vmq_webhooks.w.endpoin = http://h\n",
 		     "@:1: vmq_webhooks.w.endpoin: no such key; allowed: hook, "
 		     "endpoint, base64encode, no_payload, response_timeout, "
-		     "on_error, blocking; did you mean "
+		     "on_error, blocking, retries, max_event_age; did you mean "
 		     "\"vmq_webhooks.w.endpoint\"?");
 	expect_error("vmq_webhooks.pool_timout = 5\n",
 		     "@:1: vmq_webhooks.pool_timout: no such key; allowed: "
-		     "pool_max_connections, pool_timeout, admin_socket, "
+		     "pool_max_connections, pool_timeout, blocking_timeout, "
+		     "blocking_budget, breaker_failures, breaker_open, "
+		     "max_queue, max_queue_bytes, retries, max_event_age, "
+		     "drain_timeout, admin_socket, "
 		     "default_policy, read_checks, publish_denied, "
 		     "mountpoint; did you mean \"vmq_webhooks.pool_timeout\"?");
 	expect_error("vmq_webhook.w.hook = on_publish\n",
@@ -647,8 +650,8 @@ static void the_rest_is_copied_and_the_old_value_stays(void **state)
 	settings_unref(s);
 	s = t;
 	assert_false(s->enabled);
-	assert_int_equal(s->pool_timeout_ms, 8);
-	assert_int_equal(s->pool_max_connections, 100);
+	assert_int_equal(s->limits.pool_timeout_ms, 8);
+	assert_int_equal(s->limits.pool_max_connections, 100);
 	assert_string_equal(s->admin_socket, "/x");
 	assert_true(s->admin_socket_given);
 }

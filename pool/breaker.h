@@ -1,0 +1,57 @@
+/*
+ * breaker.h - whether an endpoint is worth a call: its circuit breaker.
+ *
+ * It opens after so many failures in a row. While it is open no call goes out
+ * but one now and then, a probe; any answer closes it. Beside that it may be
+ * open for holding calls alone, those that the owner's thread stands still
+ * for: one of them that nobody could wait for any longer is enough.
+ *
+ * Inside pool/ only. What is told to it is told by the dispatcher's thread
+ * but for breaker_gave_up(); what is asked may be asked from any thread.
+ * Time is the caller's, in milliseconds.
+ */
+#ifndef POOL_BREAKER_H
+#define POOL_BREAKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct breaker {
+	/* Limits; the dispatcher's to change. */
+	uint32_t max_failures; /* in a row; at least 1 */
+	uint32_t open_ms;      /* from one probe to the next, at least */
+	uint32_t prompt_ms;    /* an answer that takes longer is no reason to
+				* stand still for the next one */
+	uint32_t failures;     /* the dispatcher's */
+	/* Private; written by both threads. */
+	_Atomic bool open, open_for_holding;
+	_Atomic int64_t probe_ms;
+	_Atomic uint64_t opened; /* how often */
+};
+
+/* A call failed: the breaker may open now. Returns whether it did. */
+bool breaker_failed(struct breaker *b, int64_t now_ms);
+
+/* A call was answered, `took_ms` after it was sent: the breaker is closed,
+ * for holding calls too if that was prompt. Returns whether it was open. */
+bool breaker_answered(struct breaker *b, uint64_t took_ms);
+
+/* Nobody waits any longer for a holding call: it opens for these. Any
+ * thread. */
+void breaker_gave_up(struct breaker *b, int64_t now_ms);
+
+bool breaker_is_open(const struct breaker *b);
+bool breaker_is_open_for_holding(const struct breaker *b);
+
+/* Whether it is time for a probe. Who is told so must send one, and whoever
+ * asks next is told the contrary for `open_ms`, and some more: up to six
+ * tenths, by chance, so that brokers do not probe in step. */
+bool breaker_claim_probe(struct breaker *b, int64_t now_ms);
+
+/* When the next probe may go. */
+int64_t breaker_probe_ms(const struct breaker *b);
+
+/* How often it has opened, for holding calls alone included. */
+uint64_t breaker_opened(const struct breaker *b);
+
+#endif /* POOL_BREAKER_H */
