@@ -207,7 +207,7 @@ static bool look_at(int fd, struct standing *ret)
 	memset(&info, 0, sizeof(info));
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
 	    len < offsetof(struct tcp_info, tcpi_segs_in) +
-			  sizeof(info.tcpi_segs_in))
+			    sizeof(info.tcpi_segs_in))
 		return false;
 	ret->bytes_taken = info.tcpi_bytes_acked;
 	ret->segments = info.tcpi_segs_in;

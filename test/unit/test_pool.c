@@ -89,9 +89,9 @@ struct fixture {
 	struct pool *pool;
 	int wake_fd;
 	atomic_uint wakes;
-	unsigned n_done; /* answers so far */
+	unsigned n_done;     /* answers so far */
 	enum pool_kind kind; /* of calls without a lane */
-	const char *url; /* of the server, path /hook */
+	const char *url;     /* of the server, path /hook */
 };
 
 struct got {
