@@ -6,9 +6,9 @@
 /* The next probe: 500 to 800 ms from now, by default. */
 static int64_t next_probe(const struct breaker *b, int64_t now_ms)
 {
-	uint32_t most = b->open_ms / 5 * 3;
+	uint32_t least = b->open_ms;
 
-	return now_ms + b->open_ms + arc4random_uniform(most + 1);
+	return now_ms + least + arc4random_uniform(least / 5 * 3 + 1);
 }
 
 static void set_open(struct breaker *b, _Atomic bool *which, int64_t now_ms)

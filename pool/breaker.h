@@ -18,11 +18,11 @@
 
 struct breaker {
 	/* Limits; the dispatcher's to change. */
-	uint32_t max_failures; /* in a row; at least 1 */
-	uint32_t open_ms;      /* from one probe to the next, at least */
-	uint32_t prompt_ms;    /* an answer that takes longer is no reason to
-				* stand still for the next one */
-	uint32_t failures;     /* the dispatcher's */
+	uint32_t max_failures;    /* in a row; at least 1 */
+	_Atomic uint32_t open_ms; /* from one probe to the next, at least */
+	uint32_t prompt_ms;       /* an answer that takes longer is no reason
+				   * to stand still for the next one */
+	uint32_t failures;        /* the dispatcher's */
 	/* Private; written by both threads. */
 	_Atomic bool open, open_for_holding;
 	_Atomic int64_t probe_ms;

@@ -42,6 +42,7 @@ struct endpoint {
 		_Atomic uint64_t sent, retries, ok, failed, timed_out, refused,
 			broken, expired, reused, queued_bytes;
 		_Atomic uint32_t queued, in_flight, connections;
+		_Atomic bool full; /* no more can wait */
 	} stats;
 };
 
@@ -65,6 +66,11 @@ static void update_gauges(struct endpoint *ep)
 
 	gauge(&ep->stats.queued, ep->queue.waiting);
 	atomic_store_explicit(&ep->stats.queued_bytes, ep->queue.waiting_bytes,
+			      memory_order_relaxed);
+	atomic_store_explicit(&ep->stats.full,
+			      ep->queue.waiting >= ep->opts.max_queue ||
+				      ep->queue.waiting_bytes >=
+					      ep->opts.max_queue_bytes,
 			      memory_order_relaxed);
 	gauge(&ep->stats.in_flight, ep->queue.n_sent);
 	gauge(&ep->stats.connections, ep->queue.n_sent + resting);
@@ -125,8 +131,7 @@ void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret)
 
 bool endpoint_is_full(struct endpoint *ep)
 {
-	return READ(queued) >= ep->opts.max_queue ||
-	       READ(queued_bytes) >= ep->opts.max_queue_bytes;
+	return READ(full);
 }
 
 /*
