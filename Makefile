@@ -16,6 +16,11 @@
 #   make memcheck     unit tests and one broker run under valgrind
 #   make symbols      what the .so exports
 #
+# Benchmarks, against a load of our own on this machine:
+#   make bench        every figure, and docs/benchmarks.md (about 8 minutes);
+#                     FIGURES="1 C4" only those, QUICK=1 only that it works
+#   make bench-tools  what it needs: build/bench/
+#
 # Knobs:
 #   DEV=1           every warning is an error (check and lint set it)
 #   SANITIZE=x      address,undefined or thread; objects in a folder of their own
@@ -55,9 +60,10 @@ UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c))
 REPLAY_SRC := $(wildcard test/replay/test_*.c)
 REPLAY_HELP := $(filter-out $(REPLAY_SRC),$(wildcard test/replay/*.c))
 GOLDEN_SRC := $(wildcard test/golden/*.c)
+BENCH_SRC  := $(wildcard test/bench/*.c)
 SRC        := $(CORE_SRC) $(BROKER_SRC) $(CLI_SRC)
 HDR        := $(wildcard conf/*.h cache/*.h pool/*.h plugin/*.h plugin/cli/*.h)
-TEST_C     := $(UNIT_SRC) $(UNIT_HELP) $(REPLAY_SRC) $(REPLAY_HELP) $(GOLDEN_SRC) $(wildcard test/*/*.h)
+TEST_C     := $(UNIT_SRC) $(UNIT_HELP) $(REPLAY_SRC) $(REPLAY_HELP) $(GOLDEN_SRC) $(BENCH_SRC) $(wildcard test/*/*.h)
 
 obj = $(patsubst %.c,$O/%.o,$(1))
 UNIT_BIN := $(patsubst test/%.c,$(OUT)/test/%,$(UNIT_SRC) $(REPLAY_SRC))
@@ -70,7 +76,8 @@ say = @printf '  %-6s %s\n' $(1) $@
 endif
 
 .PHONY: all demo check unit golden broker mqtt sanitize memcheck symbols \
-        lint layers headers format tidy banned install clean tests
+        lint layers headers format tidy banned install clean tests \
+        bench bench-tools
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -106,6 +113,21 @@ $(OUT)/test/golden: $(call obj,$(GOLDEN_SRC) $(UNIT_HELP) $(CORE_SRC))
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+BENCH_BIN := $(addprefix $(OUT)/bench/,endpoint load bare-curl hook-cost)
+bench_obj = $(call obj,$(1:%=test/bench/%.c) test/bench/bench.c)
+$(OUT)/bench/endpoint: $(call bench_obj,endpoint)
+$(OUT)/bench/load: $(call bench_obj,load client mqtt load_login load_publish load_probe load_subscribe)
+$(OUT)/bench/bare-curl: $(call bench_obj,bare_curl)
+# The plugin looks for the broker's functions in the executable; what is the
+# same in broker and library the library has.
+$(OUT)/bench/hook-cost: $(call bench_obj,hook_cost fake_host)
+$(OUT)/bench/hook-cost: LDFLAGS += -rdynamic -Wl,--no-as-needed -lmosquitto
+$O/test/bench/fake_host.o: ALL_CFLAGS += -fvisibility=default
+$(BENCH_BIN):
+	$(call say,LINK)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 $O/%.o: %.c Makefile
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
@@ -127,6 +149,11 @@ unit: $(UNIT_BIN)
 GOLDEN ?= ../shared/golden
 golden: $(OUT)/test/golden
 	$(Q)scripts/run-golden $< $(GOLDEN) requests responses chains cache-key
+
+bench-tools: all $(BENCH_BIN)
+
+bench: bench-tools
+	$(Q)test/bench/run $(if $(QUICK),--quick) $(FIGURES)
 
 broker: all
 	$(Q)test/broker/run --all
@@ -168,7 +195,7 @@ install: all
 	install -m 755 build/vmq-admin $(DESTDIR)$(PREFIX)/bin
 
 clean:
-	$(Q)rm -rf build/obj build/test build/vmq_webhooks.so build/vmq-admin \
+	$(Q)rm -rf build/obj build/test build/bench build/vmq_webhooks.so build/vmq-admin \
 		build/address-undefined build/thread
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

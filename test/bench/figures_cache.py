@@ -1,0 +1,105 @@
+"""What is in the cache, and what that costs: figures C1 to C5."""
+
+import statistics
+
+from bench import figure
+from figures_pool import baseline_publishes
+from tools import Endpoint, Failed, hook_cost, hooked, knows_key, load, plain
+
+SIZE_KEY = "vmq_webhooks.cache_max_bytes"
+FOR_A_DAY = 86400
+
+
+def without_plugin(b):
+    if "publishes" not in b.known:
+        with plain() as broker:
+            b.known["publishes"], = b.alternate(
+                lambda: baseline_publishes(b, broker))
+    return b.known["publishes"]
+
+
+@figure("C1", "A publish whose answer is known")
+def hit(b):
+    """The plugin on a host of ours that calls it directly: from entering its
+    callback for a publish to its return, the answer being in the cache.
+    Means of a thousand calls, and of those the median, the clock included.
+    As a share of what a publish takes in the broker without plugin, which is
+    the inverse of figure 8's baseline."""
+    rate = without_plugin(b)
+    with Endpoint(max_age=FOR_A_DAY) as ep:
+        ns, = b.alternate(
+            lambda: hook_cost(ep, 10, b.pick(500000, 5000))
+            ["hit_batches"]["p50_ns"])
+    b.row("of a publish without plugin", ns * 1e-9 * rate, "%.3f",
+          at_most=0.05, more="%d of %d ns" % (ns, 1e9 / rate))
+
+
+@figure("C2", "Hits and inserts by the size of the cache")
+def by_size(b):
+    """As C1, with a thousand, 10^5 and 10^6 answers in the cache, the topics
+    drawn uniformly: the dearest size compared with the cheapest. And what the
+    broker's thread computes (waiting not counted) for the dearest of all the
+    misses that filled them, which is what an insert costs at most."""
+    sizes = b.pick((1000, 100000, 1000000), (100, 1000))
+    with Endpoint(max_age=FOR_A_DAY) as ep:
+        conf = {SIZE_KEY: str(1 << 30)}
+        if not knows_key(ep, SIZE_KEY, conf[SIZE_KEY]):
+            b.skip("the dearest size, of the cheapest", "no " + SIZE_KEY)
+            b.skip("the dearest insert in ms", "no " + SIZE_KEY)
+            return
+        runs = []
+        for n in sizes:
+            ep.set(reset=1)
+            runs.append(hook_cost(ep, n, b.pick(500000, 5000), conf))
+            if ep.count("auth_on_publish") != n:
+                raise Failed("not all hits with %d entries" % n)
+    costs = [run["hit_batches"]["p50_ns"] for run in runs]
+    b.row("the dearest size, of the cheapest", max(costs) / min(costs),
+          at_most=3, more=", ".join("%d ns" % c for c in costs))
+    b.row("the dearest insert in ms",
+          max(run["miss_cpu"]["max_ns"] for run in runs) / 1e6, at_most=1.0,
+          more="%d of %d above 1 ms" % (sum(run["slow"] for run in runs),
+                                        sum(sizes)))
+
+
+@figure("C3", "Memory of an entry")
+def per_entry(b):
+    """Bytes for each entry beyond those of its key and value, from the
+    statistics of the admin socket."""
+    b.skip("bytes beyond key and value", "no statistics of that yet")
+
+
+@figure("C4", "Publishing, all answers known")
+def all_hits(b):
+    """50 publishers, QoS 1, as in figure 8, over 10 topics; the broker asks
+    about every publish, and the answer is always in the cache. Compared with
+    the broker without plugin."""
+    with Endpoint(max_age=FOR_A_DAY) as ep, plain() as bare, \
+            hooked(ep, "auth_on_publish") as broker:
+        baseline_publishes(b, broker)  # fills the cache
+        ep.set(reset=1)
+        pairs = []
+        for _ in range(b.pick(5, 1)):
+            pairs.append((baseline_publishes(b, bare),
+                          baseline_publishes(b, broker)))
+        if ep.stats()["total"]:
+            raise Failed("%d publishes were no hits" % ep.stats()["total"])
+    without, rate = (statistics.median(p[i] for p in pairs) for i in (0, 1))
+    b.row("publishes a second, of those without plugin", rate / without,
+          at_least=0.95, more="%d of %d" % (rate, without))
+
+
+@figure("C5", "A flood of questions")
+def flood(b):
+    """The plugin on a host of ours: 10^6 publishes to as many topics, all
+    answers cacheable, with 64 MiB for the cache, which are full long before
+    the half. Resident memory at the end compared with that at the half."""
+    count = b.pick(1000000, 2000)
+    with Endpoint(max_age=FOR_A_DAY) as ep:
+        conf = {SIZE_KEY: str(64 << 20)}
+        if not knows_key(ep, SIZE_KEY, conf[SIZE_KEY]):
+            conf = {}  # it is 64 MiB then
+        rss = hook_cost(ep, count, 0, conf)["rss_kb"]
+    b.row("resident memory, of that at the half", max(rss[5:]) / rss[4],
+          "%.3f", at_most=1.02, more="%d of %d kB; at a tenth %d" % (
+              max(rss[5:]), rss[4], rss[0]))

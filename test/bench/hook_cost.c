@@ -1,0 +1,176 @@
+/*
+ * hook_cost.c - what the plugin's callback for a publish costs, hit or miss,
+ * without a broker around it: the plugin on a fake host.
+ *
+ * usage: hook-cost --plugin FILE [--opt key=value]... [--fill N] [--draw N]
+ *
+ * --fill N   ask about N topics, one after the other, each for the first time
+ * --draw N   then ask N times about one of them, drawn uniformly
+ *
+ * Without either it only starts the plugin: the exit status says whether it
+ * took the options. Prints one JSON object; `cpu` is what the broker's thread
+ * computes in a call, waiting not counted, and `rss_kb` the resident memory
+ * after each tenth of the fill.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "test/bench/fake_host.h"
+
+enum {
+	BATCH = 1000, /* draws between two means */
+	TICK = 100,   /* calls between two turns of the loop */
+	TENTHS = 10,
+};
+
+static const char payload[] = "0123456789abcdef0123456789abcdef";
+
+struct run {
+	const char *plugin;
+	struct text_list options;
+	int64_t fill, draw;
+	uint64_t refused, state;
+	struct samples miss, miss_cpu, hit, hit_batches;
+	uint64_t slow; /* misses that computed for more than a millisecond */
+	int64_t rss_kb[TENTHS];
+};
+
+/* xorshift64: draws that are the same in every run. */
+static uint64_t draw(struct run *run)
+{
+	run->state ^= run->state << 13;
+	run->state ^= run->state >> 7;
+	run->state ^= run->state << 17;
+	return run->state;
+}
+
+static void topic_of(char *out, size_t size, uint64_t i)
+{
+	snprintf(out, size, "bench/topic/%08llu", (unsigned long long)i);
+}
+
+static void ask(struct run *run, uint64_t i, int64_t *ret_ns)
+{
+	char topic[64];
+	int64_t before;
+
+	topic_of(topic, sizeof(topic), i);
+	before = bench_now_ns();
+	if (host_check_publish(topic, payload, sizeof(payload) - 1) != 0)
+		run->refused++;
+	*ret_ns = bench_now_ns() - before;
+}
+
+static void fill(struct run *run)
+{
+	for (int64_t i = 0; i < run->fill; i++) {
+		int64_t cpu = bench_cpu_ns(), ns;
+
+		ask(run, (uint64_t)i, &ns);
+		cpu = bench_cpu_ns() - cpu;
+		samples_add(&run->miss, ns);
+		samples_add(&run->miss_cpu, cpu);
+		run->slow += cpu > NS_PER_MS;
+		if (i % TICK == 0)
+			host_tick();
+		if ((i + 1) % ((run->fill + TENTHS - 1) / TENTHS) == 0 ||
+		    i + 1 == run->fill)
+			run->rss_kb[i * TENTHS / run->fill] = bench_rss_kb();
+	}
+}
+
+static void draw_all(struct run *run)
+{
+	int64_t sum = 0, ns;
+
+	for (int64_t i = 1; i <= run->draw; i++) {
+		ask(run, draw(run) % (uint64_t)run->fill, &ns);
+		samples_add(&run->hit, ns);
+		sum += ns;
+		if (i % BATCH == 0) {
+			samples_add(&run->hit_batches, sum / BATCH);
+			sum = 0;
+		}
+		if (i % TICK == 0)
+			host_tick();
+	}
+}
+
+/* What our clock adds to each figure. */
+static int64_t clock_cost(void)
+{
+	struct samples s = { 0 };
+	int64_t ns;
+
+	for (int i = 0; i < 10000; i++) {
+		int64_t before = bench_now_ns();
+
+		samples_add(&s, bench_now_ns() - before);
+	}
+	ns = samples_quantile(&s, 0.5);
+	samples_clear(&s);
+	return ns;
+}
+
+static void print_samples(const char *name, struct samples *s)
+{
+	printf("\"%s\": {\"count\": %zu, \"p50_ns\": %lld, \"p99_ns\": %lld, "
+	       "\"max_ns\": %lld, \"mean_ns\": %.1f}, ",
+	       name, s->count, (long long)samples_quantile(s, 0.5),
+	       (long long)samples_quantile(s, 0.99),
+	       (long long)samples_quantile(s, 1), samples_mean(s));
+}
+
+static void report(struct run *run)
+{
+	printf("{\"refused\": %llu, \"slow\": %llu, \"clock_ns\": %lld, ",
+	       (unsigned long long)run->refused, (unsigned long long)run->slow,
+	       (long long)clock_cost());
+	print_samples("miss", &run->miss);
+	print_samples("miss_cpu", &run->miss_cpu);
+	print_samples("hit", &run->hit);
+	print_samples("hit_batches", &run->hit_batches);
+	printf("\"rss_kb\": [");
+	for (int i = 0; i < TENTHS; i++)
+		printf("%s%lld", i ? ", " : "", (long long)run->rss_kb[i]);
+	printf("]}\n");
+	fflush(stdout);
+}
+
+/* All of it now, so that what grows later is the plugin's. */
+static int reserve(struct run *run)
+{
+	if (samples_reserve(&run->miss, (size_t)run->fill + 1) != 0 ||
+	    samples_reserve(&run->miss_cpu, (size_t)run->fill + 1) != 0 ||
+	    samples_reserve(&run->hit, (size_t)run->draw + 1) != 0)
+		return -1;
+	return samples_reserve(&run->hit_batches,
+			       (size_t)(run->draw / BATCH) + 1);
+}
+
+int main(int argc, char **argv)
+{
+	static struct run run = { .state = 0x9e3779b97f4a7c15 };
+	const struct bench_option options[] = {
+		{ "plugin", OPTION_TEXT, &run.plugin },
+		{ "opt", OPTION_LIST, &run.options },
+		{ "fill", OPTION_NUMBER, &run.fill },
+		{ "draw", OPTION_NUMBER, &run.draw },
+		{ 0 },
+	};
+
+	if (bench_options(argc, argv, options) != 0 || !run.plugin)
+		return 2;
+	if (reserve(&run) != 0 || host_load(run.plugin, &run.options) != 0)
+		return 1;
+	host_tick();
+	fill(&run);
+	if (run.fill)
+		draw_all(&run);
+	report(&run);
+	host_unload();
+	samples_clear(&run.miss);
+	samples_clear(&run.miss_cpu);
+	samples_clear(&run.hit);
+	samples_clear(&run.hit_batches);
+	return 0;
+}

@@ -1,0 +1,211 @@
+"""The tools of the benchmark, and a broker without a chatty log.
+
+Every tool ends when the benchmark does: an endpoint when its standard input
+is closed, a load when its time is over or at SIGTERM.
+"""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "test/broker"))
+
+import host  # noqa: E402
+
+BIN = os.path.join(os.path.dirname(host.plugin_path()), "bench")
+
+
+class Failed(Exception):
+    """A tool did not do its job: there is no figure."""
+
+
+def quantile(values, q):
+    values = sorted(values)
+    return values[min(int(q * len(values)), len(values) - 1)]
+
+
+def now():
+    """The clock of the tools, in seconds."""
+    return time.monotonic()
+
+
+def start(name, *args, **kw):
+    return subprocess.Popen([os.path.join(BIN, name)] +
+                            [str(a) for a in args], text=True,
+                            stdout=subprocess.PIPE, **kw)
+
+
+def result_of(process, timeout=120):
+    """The JSON object that a tool prints last."""
+    out, _ = process.communicate(timeout=timeout)
+    lines = out.strip().splitlines()
+    if process.returncode or not lines:
+        raise Failed("%s: exit code %s" % (
+            os.path.basename(process.args[0]), process.returncode))
+    return json.loads(lines[-1])
+
+
+def options(words):
+    """{"max_age": 5} as --max-age 5."""
+    out = []
+    for key, value in words.items():
+        out += ["--" + key.replace("_", "-"), str(value)]
+    return out
+
+
+class Endpoint:
+    """A running endpoint; `set`, `stats` and `times` as in endpoint.c."""
+
+    def __init__(self, **words):
+        self.process = start("endpoint", *options(words),
+                             stdin=subprocess.PIPE)
+        self.port = int(self.process.stdout.readline())
+        self.url = "http://127.0.0.1:%d/hook" % self.port
+
+    def get(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port,
+                                                timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def set(self, **words):
+        self.get("/set?" + "&".join("%s=%s" % item for item in words.items()))
+
+    def stats(self):
+        return json.loads(self.get("/stats"))
+
+    def count(self, hook):
+        return self.stats()["hooks"].get(hook, 0)
+
+    def times(self):
+        return json.loads(self.get("/times"))
+
+    def body(self):
+        """The last request's."""
+        return self.get("/last")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+class Broker(host.Broker):
+    """One that logs no message and no connection."""
+
+    def __init__(self, version="2.1", conf=None, **kw):
+        os.environ["BROKER"] = self.version = version
+        super().__init__(conf, plugin=conf is not None, **kw)
+
+    def config(self):
+        return super().config().replace(
+            "log_type all",
+            "log_type error\nlog_type warning\nlog_type notice\n"
+            "log_type information\nconnection_messages false\n"
+            "max_queued_messages 0")
+
+    def start(self, timeout=10):
+        os.environ["BROKER"] = self.version
+        return super().start(timeout)
+
+    def __exit__(self, kind, *exc):
+        self.kill()
+
+
+def plain():
+    """The broker that everything is compared with: no plugin."""
+    return Broker(anonymous=True)
+
+
+def hooked(endpoint, *hooks, version="2.1", conf=None, **words):
+    """The same broker with an endpoint on these hooks, and no opinion about
+    the others."""
+    settings = host.endpoint_conf(endpoint.url, hooks, **words)
+    if version == "2.1":
+        settings["vmq_webhooks.default_policy"] = "ignore"
+    settings.update(conf or {})
+    return Broker(version, settings, anonymous=True)
+
+
+def start_load(mode, broker, **words):
+    return start("load", mode, "--port", broker.port, *options(words))
+
+
+def load(mode, broker, **words):
+    """The result of one run of the load generator."""
+    out = result_of(start_load(mode, broker, **words))
+    if out["lost"]:
+        raise Failed("load %s: %d connections lost" % (mode, out["lost"]))
+    return out
+
+
+class Dump:
+    """Where a load notes its answers: rows (sent, received, code), times in
+    seconds."""
+
+    def __init__(self):
+        handle, self.path = tempfile.mkstemp(prefix="vmqbench")
+        os.close(handle)
+
+    def rows(self):
+        with open(self.path) as f:
+            return [(int(s) / 1e9, int(r) / 1e9, int(c))
+                    for s, r, c in map(str.split, f)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        os.unlink(self.path)
+
+
+def hook_cost(endpoint, fill, draw, conf=None, check=True):
+    """The plugin's callbacks on the fake host: see hook_cost.c."""
+    settings = host.endpoint_conf(endpoint.url, ["auth_on_publish"])
+    settings["vmq_webhooks.default_policy"] = "ignore"
+    settings.update(conf or {})
+    with tempfile.TemporaryDirectory(prefix="vmq") as folder:
+        settings["vmq_webhooks.admin_socket"] = folder + "/admin.sock"
+        words = []
+        for item in settings.items():
+            words += ["--opt", "%s=%s" % item]
+        out = result_of(start("hook-cost", "--plugin", host.plugin_path(),
+                              "--fill", fill, "--draw", draw, *words), 300)
+    if check and out["refused"]:
+        raise Failed("%d publishes refused" % out["refused"])
+    return out
+
+
+def knows_key(endpoint, key, value):
+    """Whether this plugin has that key."""
+    try:
+        hook_cost(endpoint, 0, 0, {key: value})
+    except Failed:
+        return False
+    return True
+
+
+def bare_curl(mode, endpoint, body, **words):
+    with tempfile.NamedTemporaryFile("w", prefix="vmqbench") as f:
+        f.write(body)
+        f.flush()
+        out = result_of(start("bare-curl", mode, "--url", endpoint.url,
+                              "--body", f.name, *options(words)))
+    if out["failed"]:
+        raise Failed("bare-curl: %d failed" % out["failed"])
+    return out
