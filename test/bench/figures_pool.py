@@ -15,8 +15,7 @@ def slow_logins(b):
     words = dict(clients=100, warmup=b.pick(0.5, 0.2), seconds=b.pick(2, 0.3))
     with Endpoint(delay_us=50000) as ep:
         with hooked(ep, "auth_on_register") as broker:
-            rate, = b.alternate(
-                lambda: load("login", broker, **words)["rate"])
+            rate = b.repeat(lambda: load("login", broker, **words)["rate"])
         b.row("logins a second, of the ideal", rate / 2000, at_least=0.9,
               more="%d of 2000" % rate)
         with hooked(ep, "auth_on_register", version="2.0.11") as broker:
@@ -30,13 +29,13 @@ def cold_logins(b):
     """64 clients log in at a time, each under an id of its own, so that no
     answer is in the cache; the endpoint answers at once. Compared with the
     same broker without the plugin and with allow_anonymous true."""
-    words = dict(clients=64, warmup=b.pick(0.3, 0.1), seconds=b.pick(1.5, 0.2))
+    words = dict(clients=64, warmup=0.2, seconds=b.pick(0.8, 0.2))
     with Endpoint() as ep, plain() as bare, \
             hooked(ep, "auth_on_register") as broker:
-        without, rate = b.alternate(
+        without, rate, ratio = b.compare(
             lambda: load("login", bare, **words)["rate"],
             lambda: load("login", broker, **words)["rate"])
-    b.row("logins a second, of those without plugin", rate / without,
+    b.row("logins a second, of those without plugin", ratio,
           at_least=0.4, more="%d of %d" % (rate, without))
 
 
@@ -149,14 +148,15 @@ def first_success(rows, back):
 @figure("5", "An outage")
 def outage(b):
     """50 clients subscribe, each every 100 ms or as soon as its last SUBSCRIBE
-    is answered, and every one is asked about. For 30 s the endpoint accepts
+    is answered, and every one is asked about. For 30.7 s (no multiple of
+    a time limit, which would be luck) the endpoint accepts
     connections and reads requests, and answers none, nor does it later; then
     it answers again. Meanwhile a client sends a PINGREQ every 2 ms. Held: the
     sum of the gaps between its PINGRESPs that are longer than 99 % of those
     before the outage, less the 2 ms, and less what that sum was before the
     outage per second; as a share of blocking_timeout (1000 ms). First
     success: from the endpoint's return to the first SUBACK that grants."""
-    before, silence, after = b.pick((6, 30, 12), (0.5, 1, 2))
+    before, silence, after = b.pick((6, 30.7, 8), (0.5, 1, 2))
     words = b.pick({}, {"response_timeout": 300})
     with Endpoint() as ep, Dump() as pings, Dump() as subs, \
             hooked(ep, "auth_on_subscribe", **words) as broker:
@@ -187,6 +187,8 @@ def outage(b):
               held * 1e3, end - silent, holds.noise * 1e3))
     if success is None:
         success = float("inf")
+        if b.quick:
+            raise Failed("no subscription was granted after the return")
     b.row("first success after the return in s", success, at_most=1.0)
 
 
@@ -196,16 +198,15 @@ def blocking_miss(b):
     callback to its return, the plugin on a host of ours that calls it
     directly, with an endpoint that answers at once. Compared with a bare
     libcurl easy handle that POSTs the same body to the same endpoint over a
-    connection that it keeps. Medians, of all calls and then of five turns."""
+    connection that it keeps. Medians, of the calls and then of seven turns."""
     count = b.pick(2000, 50)
     with Endpoint() as ep:
         hook_cost(ep, 10, 0)
         body = ep.body()
-        bare, miss = b.alternate(
+        bare, miss, ratio = b.compare(
             lambda: bare_curl("easy", ep, body, count=count)["p50_us"],
-            lambda: hook_cost(ep, count, 0)["miss"]["p50_ns"] / 1e3,
-            rounds=b.pick(5, 1))
-    b.row("a publish that is asked about, of a bare POST", miss / bare,
+            lambda: hook_cost(ep, count, 0)["miss"]["p50_ns"] / 1e3)
+    b.row("a publish that is asked about, of a bare POST", ratio,
           at_most=1.5, more="%.0f of %.0f us" % (miss, bare))
 
 
@@ -235,9 +236,13 @@ class Events:
 
     def holds(self, rate, seconds):
         """Whether the endpoint keeps up with that pace: nothing is dropped,
-        and no more than a twentieth is still under way when it ends."""
-        sent, early, came = self.paced(rate, seconds)
-        return came >= sent and early >= 0.95 * sent
+        and no more than a twentieth is still under way when it ends. A pace
+        that fails has a second chance: the machine may have been busy."""
+        for _ in range(2):
+            sent, early, came = self.paced(rate, seconds)
+            if came >= sent and early >= 0.95 * sent:
+                return True
+        return False
 
     def full_speed(self, **words):
         """The load's result, and how many events were dropped of all."""
@@ -275,12 +280,10 @@ def events_told(b):
         events = Events(ep, broker)
         events.paced(100, 0.2)
         body = ep.body()
-        bare, = b.alternate(
-            lambda: bare_curl("multi", ep, body, **words)["rate"])
+        bare = b.repeat(lambda: bare_curl("multi", ep, body, **words)["rate"])
         rate = highest_pace(b, events, bare)
         sent, _, came = events.paced(1.5 * rate, b.pick(3, 0.2))
-        again, = b.alternate(
-            lambda: bare_curl("multi", ep, body, **words)["rate"])
+        again = b.repeat(lambda: bare_curl("multi", ep, body, **words)["rate"])
     bare = (bare + again) / 2
     b.row("events a second without a drop, of bare POSTs", rate / bare,
           at_least=0.4, more="%d of %d" % (rate, bare))
@@ -288,10 +291,15 @@ def events_told(b):
           (sent - came) / sent, more="%d of %d" % (sent - came, sent))
 
 
-def baseline_publishes(b, broker):
-    """Acknowledged a second by a broker without plugin; for others, too."""
-    return load("publish", broker, clients=50, window=20, topics=10,
-                warmup=b.pick(0.3, 0.1), seconds=b.pick(1.5, 0.2))["rate"]
+def full_speed(b):
+    """Publishers that keep a broker busy at little cost of their own."""
+    return dict(clients=50, window=20, topics=10, gather_us=500, warmup=0.2,
+                seconds=b.pick(0.7, 0.2))
+
+
+def publish_rate(b, broker):
+    """Acknowledged publishes a second."""
+    return load("publish", broker, **full_speed(b))["rate"]
 
 
 @figure("8", "Publishing beside events")
@@ -304,17 +312,15 @@ def publish_beside_events(b):
     dropped = []
 
     def beside():
-        out = events.full_speed(clients=50, window=20, topics=10,
-                                warmup=b.pick(0.3, 0.1),
-                                seconds=b.pick(1.5, 0.2))
+        out = events.full_speed(**full_speed(b))
         dropped.append(out["dropped"] / out["acked"])
         return out["rate"]
 
     with Endpoint() as ep, plain() as bare, hooked(ep, "on_publish") as broker:
         events = Events(ep, broker)
-        without, rate = b.alternate(
-            lambda: baseline_publishes(b, bare), beside)
+        without, rate, ratio = b.compare(
+            lambda: publish_rate(b, bare), beside)
     b.known["publishes"] = without
-    b.row("publishes a second, of those without plugin", rate / without,
+    b.row("publishes a second, of those without plugin", ratio,
           at_least=0.5, more="%d of %d" % (rate, without))
     b.row("events dropped meanwhile", quantile(dropped, 0.5))

@@ -8,7 +8,8 @@
  *            Prints "ready" once every first CONNECT is sent.
  * publish    `clients` publishers over --topics topics with --payload bytes:
  *            at full speed, --window unacknowledged each; or, with --rate, so
- *            many a second in all, whatever the broker does
+ *            many a second in all, whatever the broker does. --gather-us N:
+ *            look at answers only so often
  * probe      one client, every --interval-us a QoS 1 publish or (--kind ping)
  *            a PINGREQ, whether or not the last one is answered
  * subscribe  `clients`, each with a SUBSCRIBE every --interval-us, or when the
@@ -21,6 +22,7 @@
 #include "test/bench/load.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +115,16 @@ static int wait_for_events(const struct load *load, struct epoll_event *list,
 	return epoll_pwait2(load->epoll, list, EVENTS, &wait, &none);
 }
 
+/* Let answers come together: a few calls then take many of them, and the
+ * broker, which would be woken from and by each, has the machine. */
+static void gather(const struct load *load)
+{
+	struct timespec wait = { .tv_nsec = load->gather_us * NS_PER_US };
+
+	if (load->gather_us)
+		ppoll(NULL, 0, &wait, NULL);
+}
+
 static void run(struct load *load)
 {
 	struct epoll_event list[EVENTS];
@@ -122,6 +134,7 @@ static void run(struct load *load)
 		int64_t most = bench_now_ns() + NS_PER_S;
 		int n;
 
+		gather(load);
 		n = wait_for_events(load, list, next < most ? next : most);
 		for (int i = 0; i < n; i++)
 			client_event(load, list[i].data.ptr, list[i].events);
@@ -200,6 +213,7 @@ int main(int argc, char **argv)
 		{ "topics", OPTION_NUMBER, &load.topics },
 		{ "payload", OPTION_NUMBER, &load.payload },
 		{ "interval-us", OPTION_NUMBER, &load.interval_us },
+		{ "gather-us", OPTION_NUMBER, &load.gather_us },
 		{ "seconds", OPTION_REAL, &load.seconds },
 		{ "warmup", OPTION_REAL, &load.warmup },
 		{ "rate", OPTION_REAL, &load.rate },

@@ -12,6 +12,7 @@ struct load {
 	const struct mode *mode;
 	/* Options. */
 	int64_t port, clients_count, window, qos, topics, payload, interval_us;
+	int64_t gather_us;
 	double seconds, warmup, rate;
 	const char *prefix, *dump_path, *kind;
 	/* The run. */
