@@ -178,6 +178,8 @@ def hook_cost(endpoint, fill, draw, conf=None, check=True):
     """The plugin's callbacks on the fake host: see hook_cost.c."""
     settings = host.endpoint_conf(endpoint.url, ["auth_on_publish"])
     settings["vmq_webhooks.default_policy"] = "ignore"
+    # it asks without a pause, which the default does not let it
+    settings["vmq_webhooks.blocking_budget"] = 1000
     settings.update(conf or {})
     with tempfile.TemporaryDirectory(prefix="vmq") as folder:
         settings["vmq_webhooks.admin_socket"] = folder + "/admin.sock"
