@@ -21,9 +21,8 @@ static void set_open(struct breaker *b, _Atomic bool *which, int64_t now_ms)
 
 bool breaker_failed(struct breaker *b, int64_t now_ms)
 {
-	if (b->failures < UINT32_MAX)
-		b->failures++;
-	if (b->failures < b->max_failures || atomic_load(&b->open))
+	/* Of 2^32 failures in a row the breaker will have been open. */
+	if (++b->failures < b->max_failures || atomic_load(&b->open))
 		return false;
 	set_open(b, &b->open, now_ms);
 	return true;

@@ -6,9 +6,7 @@
  * open for holding calls alone, those that the owner's thread stands still
  * for: one of them that nobody could wait for any longer is enough.
  *
- * Inside pool/ only. What is told to it is told by the dispatcher's thread
- * but for breaker_gave_up(); what is asked may be asked from any thread.
- * Time is the caller's, in milliseconds.
+ * Inside pool/ only. Any thread. Time is the caller's, in milliseconds.
  */
 #ifndef POOL_BREAKER_H
 #define POOL_BREAKER_H
@@ -36,8 +34,7 @@ bool breaker_failed(struct breaker *b, int64_t now_ms);
  * for holding calls too if that was prompt. Returns whether it was open. */
 bool breaker_answered(struct breaker *b, uint64_t took_ms);
 
-/* Nobody waits any longer for a holding call: it opens for these. Any
- * thread. */
+/* Nobody waits any longer for a holding call: it opens for these. */
 void breaker_gave_up(struct breaker *b, int64_t now_ms);
 
 bool breaker_is_open(const struct breaker *b);

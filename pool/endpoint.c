@@ -21,6 +21,20 @@ enum {
 	RETRY_AFTER_MAX_MS = 60000,
 };
 
+struct counters {
+	_Atomic uint64_t sent, retries, ok, failed, timed_out, refused, broken,
+		expired, reused, queued_bytes;
+	_Atomic uint32_t queued, in_flight, connections;
+	_Atomic bool full; /* no more can wait */
+};
+
+/* What twins share. */
+struct common {
+	_Atomic unsigned refs;
+	struct breaker breaker;
+	struct counters counters[2]; /* of the first, of its twin */
+};
+
 struct endpoint {
 	char *name;                     /* immutable: the url as given */
 	char *url;                      /* as curl gets it */
@@ -35,15 +49,10 @@ struct endpoint {
 	struct transfer *spare; /* last used first */
 
 	struct queue queue;
-	struct breaker breaker;
+	struct common *common;
+	struct breaker *breaker;       /* in there */
+	struct counters *stats;        /* in there: its own */
 	struct loop_timer probe_timer; /* while it is open and calls wait */
-
-	struct {
-		_Atomic uint64_t sent, retries, ok, failed, timed_out, refused,
-			broken, expired, reused, queued_bytes;
-		_Atomic uint32_t queued, in_flight, connections;
-		_Atomic bool full; /* no more can wait */
-	} stats;
 };
 
 /*
@@ -64,74 +73,77 @@ static void update_gauges(struct endpoint *ep)
 {
 	uint32_t resting = ep->multi ? multi_resting(ep->multi) : 0;
 
-	gauge(&ep->stats.queued, ep->queue.waiting);
-	atomic_store_explicit(&ep->stats.queued_bytes, ep->queue.waiting_bytes,
+	gauge(&ep->stats->queued, ep->queue.waiting);
+	atomic_store_explicit(&ep->stats->queued_bytes, ep->queue.waiting_bytes,
 			      memory_order_relaxed);
-	atomic_store_explicit(&ep->stats.full,
+	atomic_store_explicit(&ep->stats->full,
 			      ep->queue.waiting >= ep->opts.max_queue ||
 				      ep->queue.waiting_bytes >=
 					      ep->opts.max_queue_bytes,
 			      memory_order_relaxed);
-	gauge(&ep->stats.in_flight, ep->queue.n_sent);
-	gauge(&ep->stats.connections, ep->queue.n_sent + resting);
+	gauge(&ep->stats->in_flight, ep->queue.n_sent);
+	gauge(&ep->stats->connections, ep->queue.n_sent + resting);
 }
 
 static void count_end(struct endpoint *ep, const struct pool_call *call)
 {
 	switch (call->reply.error) {
 	case 0:
-		count(&ep->stats.ok);
+		count(&ep->stats->ok);
 		if (transfer_reused(call->transfer))
-			count(&ep->stats.reused);
+			count(&ep->stats->reused);
 		break;
 	case -ETIMEDOUT:
-		count(&ep->stats.timed_out);
+		count(&ep->stats->timed_out);
 		break;
 	case -EBUSY:
-		count(&ep->stats.refused);
+		count(&ep->stats->refused);
 		break;
 	case -EHOSTDOWN:
-		count(&ep->stats.broken);
+		count(&ep->stats->broken);
 		break;
 	case -ETIME:
-		count(&ep->stats.expired);
+		count(&ep->stats->expired);
 		break;
 	default:
-		count(&ep->stats.failed);
+		count(&ep->stats->failed);
 	}
 }
 
 void endpoint_count_refused(struct endpoint *ep)
 {
-	count(&ep->stats.refused);
+	count(&ep->stats->refused);
 }
 
-#define READ(member)                                                           \
-	atomic_load_explicit(&ep->stats.member, memory_order_relaxed)
+#define SUM(member)                                                            \
+	(atomic_load_explicit(&c[0].member, memory_order_relaxed) +            \
+	 atomic_load_explicit(&c[1].member, memory_order_relaxed))
 
 void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret)
 {
-	ret->sent = READ(sent);
-	ret->retries = READ(retries);
-	ret->broken = READ(broken);
-	ret->expired = READ(expired);
-	ret->queued_bytes = READ(queued_bytes);
-	ret->opened = breaker_opened(&ep->breaker);
-	ret->open = breaker_is_open(&ep->breaker);
-	ret->open_for_holding = breaker_is_open_for_holding(&ep->breaker);
-	ret->ok = READ(ok);
-	ret->failed = READ(failed);
-	ret->timed_out = READ(timed_out);
-	ret->refused = READ(refused);
-	ret->reused_connection = READ(reused);
-	ret->queued = READ(queued);
-	ret->in_flight = READ(in_flight);
-	ret->connections = READ(connections);
+	const struct counters *c = ep->common->counters;
+
+	ret->sent = SUM(sent);
+	ret->retries = SUM(retries);
+	ret->ok = SUM(ok);
+	ret->failed = SUM(failed);
+	ret->timed_out = SUM(timed_out);
+	ret->refused = SUM(refused);
+	ret->broken = SUM(broken);
+	ret->expired = SUM(expired);
+	ret->reused_connection = SUM(reused);
+	ret->queued = SUM(queued);
+	ret->queued_bytes = SUM(queued_bytes);
+	ret->in_flight = SUM(in_flight);
+	ret->connections = SUM(connections);
+	ret->opened = breaker_opened(ep->breaker);
+	ret->open = breaker_is_open(ep->breaker);
+	ret->open_for_holding = breaker_is_open_for_holding(ep->breaker);
 }
 
 bool endpoint_is_full(struct endpoint *ep)
 {
-	return READ(full);
+	return atomic_load_explicit(&ep->stats->full, memory_order_relaxed);
 }
 
 /*
@@ -241,9 +253,9 @@ static void start(struct endpoint *ep, struct pool_call *call)
 		end_with_curl_error(ep, call, r);
 		return;
 	}
-	count(&ep->stats.sent);
+	count(&ep->stats->sent);
 	if (call->attempts++)
-		count(&ep->stats.retries);
+		count(&ep->stats->retries);
 }
 
 /* While the breaker is open a waiting notification is a probe now and then;
@@ -256,12 +268,12 @@ static void probe(struct endpoint *ep)
 	call = queue_next_told(&ep->queue, ep->opts.max_connections);
 	if (!call)
 		return;
-	if (breaker_claim_probe(&ep->breaker, now)) {
+	if (breaker_claim_probe(ep->breaker, now)) {
 		call->probe = true;
 		start(ep, call);
 	}
 	loop_timer_set(ep->loop, &ep->probe_timer,
-		       breaker_probe_ms(&ep->breaker));
+		       breaker_probe_ms(ep->breaker));
 }
 
 /* libcurl has a queue of its own; calls wait in ours, where they can end. */
@@ -270,9 +282,9 @@ static void start_ready(struct endpoint *ep)
 	struct pool_call *call;
 
 	while ((call = queue_next(&ep->queue, ep->opts.max_connections,
-				  breaker_is_open(&ep->breaker))) != NULL)
+				  breaker_is_open(ep->breaker))) != NULL)
 		start(ep, call);
-	if (breaker_is_open(&ep->breaker))
+	if (breaker_is_open(ep->breaker))
 		probe(ep);
 	update_gauges(ep);
 }
@@ -281,11 +293,11 @@ static void start_ready(struct endpoint *ep)
  * that probe. */
 static bool is_broken(struct endpoint *ep, struct pool_call *call)
 {
-	if (!breaker_is_open(&ep->breaker) || call->kind == POOL_TELL ||
+	if (!breaker_is_open(ep->breaker) || call->kind == POOL_TELL ||
 	    call->kind == POOL_ASIDE)
 		return false;
 	call->probe = call->kind == POOL_ASK &&
-		      breaker_claim_probe(&ep->breaker, loop_now_ms(ep->loop));
+		      breaker_claim_probe(ep->breaker, loop_now_ms(ep->loop));
 	return !call->probe;
 }
 
@@ -306,7 +318,7 @@ void endpoint_submit(struct endpoint *ep, struct pool_call *call)
 		return;
 	}
 	r = queue_enter(&ep->queue, call, ep->opts.max_connections,
-			breaker_is_open(&ep->breaker), ep->opts.max_queue,
+			breaker_is_open(ep->breaker), ep->opts.max_queue,
 			ep->opts.max_queue_bytes);
 	if (r) {
 		end_with_error(ep, call, r,
@@ -359,10 +371,10 @@ static void note_health(struct endpoint *ep, const struct pool_call *call)
 	int64_t now = loop_now_ms(ep->loop);
 
 	if (call->kind == POOL_HOLD && call->reply.error == -ETIMEDOUT)
-		breaker_gave_up(&ep->breaker, now);
+		breaker_gave_up(ep->breaker, now);
 	if (is_answer(&call->reply))
-		breaker_answered(&ep->breaker, (uint64_t)(now - call->sent_ms));
-	else if (is_failure(&call->reply) && breaker_failed(&ep->breaker, now))
+		breaker_answered(ep->breaker, (uint64_t)(now - call->sent_ms));
+	else if (is_failure(&call->reply) && breaker_failed(ep->breaker, now))
 		refuse_asked(ep);
 }
 
@@ -396,7 +408,7 @@ static uint32_t rest_ms(const struct endpoint *ep, const struct pool_call *call)
 	if (call->retry_after_s)
 		return call->retry_after_s * 1000;
 	/* It waits for the breaker, which has its own pace. */
-	if (breaker_is_open(&ep->breaker))
+	if (breaker_is_open(ep->breaker))
 		return 0;
 	return backoff(call->attempts);
 }
@@ -580,29 +592,45 @@ static void on_spent(void *arg)
  * The endpoint
  */
 
+/* The twin's limits are not the breaker's. */
 static void take_limits(struct endpoint *ep,
 			const struct pool_endpoint_opts *opts)
 {
 	ep->opts = *opts;
 	ep->opts.url = NULL;
-	ep->breaker.max_failures = opts->breaker_failures;
-	ep->breaker.open_ms = opts->breaker_open_ms;
-	ep->breaker.prompt_ms = opts->prompt_ms;
+	if (ep->stats != &ep->common->counters[0])
+		return;
+	ep->breaker->max_failures = opts->breaker_failures;
+	ep->breaker->open_ms = opts->breaker_open_ms;
+	ep->breaker->prompt_ms = opts->prompt_ms;
 }
 
-int endpoint_create(struct endpoint **ret, struct loop *loop,
-		    const struct pool_endpoint_opts *opts,
-		    endpoint_ended_fn *ended, void *arg)
+static void common_unref(struct common *common)
+{
+	if (common && atomic_fetch_sub(&common->refs, 1) == 1)
+		free(common);
+}
+
+/* `common`: a reference for it, or NULL for one of its own. */
+static int create(struct endpoint **ret, struct common *common,
+		  struct loop *loop, const struct pool_endpoint_opts *opts,
+		  endpoint_ended_fn *ended, void *arg)
 {
 	struct endpoint *ep;
 	char why[128];
 	int r;
 
-	if (!opts->max_connections || !opts->breaker_failures)
-		return -EINVAL;
 	ep = calloc(1, sizeof(*ep));
 	if (!ep)
 		return -ENOMEM;
+	ep->common = common ? common : calloc(1, sizeof(*ep->common));
+	if (!ep->common) {
+		free(ep);
+		return -ENOMEM;
+	}
+	atomic_fetch_add(&ep->common->refs, 1);
+	ep->breaker = &ep->common->breaker;
+	ep->stats = &ep->common->counters[common ? 1 : 0];
 	take_limits(ep, opts);
 	ep->probe_timer.fn = on_probe_timer;
 	ep->probe_timer.arg = ep;
@@ -617,6 +645,23 @@ int endpoint_create(struct endpoint **ret, struct loop *loop,
 	}
 	*ret = ep;
 	return 0;
+}
+
+int endpoint_create(struct endpoint **ret, struct loop *loop,
+		    const struct pool_endpoint_opts *opts,
+		    endpoint_ended_fn *ended, void *arg)
+{
+	if (!opts->max_connections || !opts->breaker_failures)
+		return -EINVAL;
+	return create(ret, NULL, loop, opts, ended, arg);
+}
+
+int endpoint_create_twin(struct endpoint **ret, struct endpoint *of,
+			 struct loop *loop,
+			 const struct pool_endpoint_opts *opts,
+			 endpoint_ended_fn *ended, void *arg)
+{
+	return create(ret, of->common, loop, opts, ended, arg);
 }
 
 static void cancel(struct endpoint *ep, struct pool_call *call)
@@ -656,6 +701,7 @@ void endpoint_destroy(struct endpoint *ep)
 	cancel_calls(ep);
 	loop_timer_cancel(ep->loop, &ep->probe_timer);
 	drop_multi(ep);
+	common_unref(ep->common);
 	free(ep->name);
 	free(ep->url);
 	free(ep);
@@ -666,9 +712,9 @@ const char *endpoint_name(const struct endpoint *ep)
 	return ep->name;
 }
 
-void endpoint_adopt_limits(struct endpoint *ep, const struct endpoint *other)
+void endpoint_limit(struct endpoint *ep, const struct pool_endpoint_opts *opts)
 {
-	take_limits(ep, &other->opts);
+	take_limits(ep, opts);
 	if (ep->multi)
 		multi_limit(ep->multi, ep->opts.max_connections,
 			    ep->opts.idle_ms);
@@ -682,7 +728,7 @@ bool endpoint_is_empty(const struct endpoint *ep)
 
 struct breaker *endpoint_breaker(struct endpoint *ep)
 {
-	return &ep->breaker;
+	return ep->breaker;
 }
 
 struct endpoint *endpoint_next(const struct endpoint *ep)

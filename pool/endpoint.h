@@ -21,6 +21,14 @@ int endpoint_create(struct endpoint **ret, struct loop *loop,
 		    const struct pool_endpoint_opts *opts,
 		    endpoint_ended_fn *ended, void *arg);
 
+/* One of the same name on another thread's loop, with limits of its own, that
+ * shares health and counters with `of`. The caller's thread, whose it is then,
+ * while `of` is kept from being destroyed. Likewise. */
+int endpoint_create_twin(struct endpoint **ret, struct endpoint *of,
+			 struct loop *loop,
+			 const struct pool_endpoint_opts *opts,
+			 endpoint_ended_fn *ended, void *arg);
+
 /* Open calls end with -ECANCELED first. Any thread while it has had no call.
  * NULL is fine. */
 void endpoint_destroy(struct endpoint *ep);
@@ -28,8 +36,8 @@ void endpoint_destroy(struct endpoint *ep);
 /* The url as given, which is its name. Any thread. */
 const char *endpoint_name(const struct endpoint *ep);
 
-/* Take over the limits of `other`, which has the same url. */
-void endpoint_adopt_limits(struct endpoint *ep, const struct endpoint *other);
+/* Take over the limits in `opts`, which has the same url. */
+void endpoint_limit(struct endpoint *ep, const struct pool_endpoint_opts *opts);
 
 /* Takes the call, and ends it in any case, possibly from here. */
 void endpoint_submit(struct endpoint *ep, struct pool_call *call);
@@ -49,7 +57,7 @@ void endpoint_count_refused(struct endpoint *ep);
 /* Whether its queue is full, as of the dispatcher's last word. Likewise. */
 bool endpoint_is_full(struct endpoint *ep);
 
-/* Its breaker, of which breaker.h says what is for any thread. Likewise. */
+/* Its breaker. Likewise. */
 struct breaker *endpoint_breaker(struct endpoint *ep);
 
 /* A chain of endpoints for who owns them. */

@@ -54,6 +54,11 @@ int64_t loop_now_ms(const struct loop *loop)
 	return loop->now_ms;
 }
 
+void loop_catch_up(struct loop *loop)
+{
+	loop->now_ms = loop_clock_ms();
+}
+
 int loop_create(struct loop **ret)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = WAKE_ID };

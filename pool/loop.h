@@ -56,8 +56,10 @@ int loop_run_once(struct loop *loop);
  * Any thread, and signal handlers. Wakes coalesce. */
 void loop_wake(struct loop *loop);
 
-/* The clock as of the last wake-up, so one pass sees one time. */
+/* The clock as of the last wake-up, so one pass sees one time; and set it to
+ * now, for who comes to a loop that has not run for a while. */
 int64_t loop_now_ms(const struct loop *loop);
+void loop_catch_up(struct loop *loop);
 
 /* Milliseconds and microseconds of CLOCK_MONOTONIC: the one place that reads
  * it. Any thread. */

@@ -11,6 +11,7 @@
 #include "pool/breaker.h"
 #include "pool/call.h"
 #include "pool/endpoint.h"
+#include "pool/hold.h"
 #include "pool/loop.h"
 #include "pool/mailbox.h"
 
@@ -21,10 +22,15 @@
 
 #define REWAKE_MS 1
 
-/* Endpoints by name, ascending. */
+/* Endpoints by name, ascending, with their limits as configured. */
+struct entry {
+	struct endpoint *ep;
+	struct pool_endpoint_opts opts; /* but for the url */
+};
+
 struct table {
 	size_t n;
-	struct endpoint *at[];
+	struct entry at[];
 };
 
 struct pool {
@@ -34,6 +40,8 @@ struct pool {
 	unsigned open; /* calls whose done has not run */
 	bool started, stopped;
 	pthread_t thread;
+	struct hold *hold;
+	unsigned version; /* of the table, as of its last look */
 
 	/* Immutable. */
 	void (*wake)(void *arg);
@@ -57,6 +65,7 @@ struct pool {
 	struct {
 		pthread_mutex_t lock;
 		struct table *table;
+		_Atomic unsigned version;   /* turns with each table */
 		atomic_bool news;           /* for the owner, and no wake yet */
 		_Atomic uint64_t box_bytes; /* bodies in loop_box */
 	} shared;
@@ -76,25 +85,25 @@ int64_t pool_now_us(void)
  * The table of endpoints
  */
 
-static int compare_endpoints(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
-	const struct endpoint *const *x = a, *const *y = b;
+	const struct entry *x = a, *y = b;
 
-	return strcmp(endpoint_name(*x), endpoint_name(*y));
+	return strcmp(endpoint_name(x->ep), endpoint_name(y->ep));
 }
 
 static int compare_name(const void *name, const void *at)
 {
-	const struct endpoint *const *ep = at;
+	const struct entry *entry = at;
 
-	return strcmp(name, endpoint_name(*ep));
+	return strcmp(name, endpoint_name(entry->ep));
 }
 
-static struct endpoint **table_find(struct table *table, const char *name)
+static struct entry *table_find(struct table *table, const char *name)
 {
 	if (!table || !table->n)
 		return NULL;
-	return bsearch(name, table->at, table->n, sizeof(struct endpoint *),
+	return bsearch(name, table->at, table->n, sizeof(struct entry),
 		       compare_name);
 }
 
@@ -105,7 +114,7 @@ static void table_destroy(struct table *table)
 	if (!table)
 		return;
 	for (i = 0; i < table->n; i++)
-		endpoint_destroy(table->at[i]);
+		endpoint_destroy(table->at[i].ep);
 	free(table);
 }
 
@@ -114,10 +123,20 @@ static bool has_duplicates(const struct table *table)
 	size_t i;
 
 	for (i = 1; i < table->n; i++) {
-		if (!compare_endpoints(&table->at[i - 1], &table->at[i]))
+		if (!compare_entries(&table->at[i - 1], &table->at[i]))
 			return true;
 	}
 	return false;
+}
+
+/* One connection is left to the twin that the owner's thread has. */
+static struct pool_endpoint_opts dispatchers(const struct pool_endpoint_opts *o)
+{
+	struct pool_endpoint_opts opts = *o;
+
+	if (opts.max_connections >= HOLD_LEAST_CONNECTIONS)
+		opts.max_connections--;
+	return opts;
 }
 
 static void on_ended(struct pool_call *call, void *arg);
@@ -129,18 +148,21 @@ static int table_create(struct table **ret, struct pool *pool,
 	size_t i;
 	int r = 0;
 
-	table = calloc(1, sizeof(*table) + n * sizeof(struct endpoint *));
+	table = calloc(1, sizeof(*table) + n * sizeof(struct entry));
 	if (!table)
 		return -ENOMEM;
 	for (i = 0; i < n && !r; i++) {
-		r = endpoint_create(&table->at[i], pool->loop, &eps[i],
+		struct pool_endpoint_opts opts = dispatchers(&eps[i]);
+
+		r = endpoint_create(&table->at[i].ep, pool->loop, &opts,
 				    on_ended, pool);
+		table->at[i].opts = eps[i];
+		table->at[i].opts.url = NULL;
 		if (!r)
 			table->n++;
 	}
 	if (!r && n > 1) {
-		qsort(table->at, n, sizeof(struct endpoint *),
-		      compare_endpoints);
+		qsort(table->at, n, sizeof(struct entry), compare_entries);
 		if (has_duplicates(table))
 			r = -EINVAL;
 	}
@@ -190,17 +212,19 @@ static void retire(struct pool *pool, struct endpoint *ep)
 
 /* Whoever has the name already takes the place of the new one, with its
  * limits. The new one has had no call. */
-static void keep_known(struct pool *pool, struct endpoint **at)
+static void keep_known(struct pool *pool, struct entry *entry)
 {
-	struct endpoint **known, *ep;
+	const char *name = endpoint_name(entry->ep);
+	struct pool_endpoint_opts opts = dispatchers(&entry->opts);
+	struct entry *known = table_find(pool->shared.table, name);
+	struct endpoint *ep;
 
-	known = table_find(pool->shared.table, endpoint_name(*at));
-	ep = known ? *known : unretire(pool, endpoint_name(*at));
+	ep = known ? known->ep : unretire(pool, name);
 	if (!ep)
 		return;
-	endpoint_adopt_limits(ep, *at);
-	endpoint_destroy(*at);
-	*at = ep;
+	endpoint_limit(ep, &opts);
+	endpoint_destroy(entry->ep);
+	entry->ep = ep;
 }
 
 static void retire_missing(struct pool *pool, const struct table *old,
@@ -209,8 +233,8 @@ static void retire_missing(struct pool *pool, const struct table *old,
 	size_t i;
 
 	for (i = 0; i < old->n; i++) {
-		if (!table_find(table, endpoint_name(old->at[i])))
-			retire(pool, old->at[i]);
+		if (!table_find(table, endpoint_name(old->at[i].ep)))
+			retire(pool, old->at[i].ep);
 	}
 }
 
@@ -231,6 +255,7 @@ static void receive_configuration(struct mail *mail)
 	pthread_mutex_lock(&pool->shared.lock);
 	pool->shared.table = c->table;
 	pthread_mutex_unlock(&pool->shared.lock);
+	atomic_fetch_add(&pool->shared.version, 1);
 	if (old)
 		retire_missing(pool, old, c->table);
 	free(old);
@@ -263,13 +288,13 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
 int pool_get_stats(struct pool *pool, const char *endpoint,
 		   struct pool_endpoint_stats *ret)
 {
-	struct endpoint **ep;
+	struct entry *entry;
 	int r = -ENOENT;
 
 	pthread_mutex_lock(&pool->shared.lock);
-	ep = table_find(pool->shared.table, endpoint);
-	if (ep) {
-		endpoint_get_stats(*ep, ret);
+	entry = table_find(pool->shared.table, endpoint);
+	if (entry) {
+		endpoint_get_stats(entry->ep, ret);
 		r = 0;
 	}
 	pthread_mutex_unlock(&pool->shared.lock);
@@ -278,13 +303,13 @@ int pool_get_stats(struct pool *pool, const char *endpoint,
 
 bool pool_is_full(struct pool *pool, const char *endpoint)
 {
-	struct endpoint **ep;
+	struct entry *entry;
 	bool full = false;
 
 	pthread_mutex_lock(&pool->shared.lock);
-	ep = table_find(pool->shared.table, endpoint);
-	if (ep && endpoint_is_full(*ep)) {
-		endpoint_count_refused(*ep);
+	entry = table_find(pool->shared.table, endpoint);
+	if (entry && endpoint_is_full(entry->ep)) {
+		endpoint_count_refused(entry->ep);
 		full = true;
 	}
 	pthread_mutex_unlock(&pool->shared.lock);
@@ -294,12 +319,12 @@ bool pool_is_full(struct pool *pool, const char *endpoint)
 enum pool_look pool_look(struct pool *pool, const char *endpoint)
 {
 	enum pool_look look = POOL_LOOK_GOOD;
-	struct endpoint **ep;
+	struct entry *entry;
 	struct breaker *b;
 
 	pthread_mutex_lock(&pool->shared.lock);
-	ep = table_find(pool->shared.table, endpoint);
-	b = ep ? endpoint_breaker(*ep) : NULL;
+	entry = table_find(pool->shared.table, endpoint);
+	b = entry ? endpoint_breaker(entry->ep) : NULL;
 	if (b && breaker_is_open_for_holding(b))
 		look = breaker_claim_probe(b, loop_clock_ms()) ? POOL_LOOK_PROBE
 							       : POOL_LOOK_OPEN;
@@ -309,23 +334,23 @@ enum pool_look pool_look(struct pool *pool, const char *endpoint)
 
 static void give_up(struct pool *pool, const char *endpoint)
 {
-	struct endpoint **ep;
+	struct entry *entry;
 
 	pthread_mutex_lock(&pool->shared.lock);
-	ep = table_find(pool->shared.table, endpoint);
-	if (ep)
-		breaker_gave_up(endpoint_breaker(*ep), loop_clock_ms());
+	entry = table_find(pool->shared.table, endpoint);
+	if (entry)
+		breaker_gave_up(endpoint_breaker(entry->ep), loop_clock_ms());
 	pthread_mutex_unlock(&pool->shared.lock);
 }
 
 static void count_refused(struct pool *pool, const char *endpoint)
 {
-	struct endpoint **ep;
+	struct entry *entry;
 
 	pthread_mutex_lock(&pool->shared.lock);
-	ep = table_find(pool->shared.table, endpoint);
-	if (ep)
-		endpoint_count_refused(*ep);
+	entry = table_find(pool->shared.table, endpoint);
+	if (entry)
+		endpoint_count_refused(entry->ep);
 	pthread_mutex_unlock(&pool->shared.lock);
 }
 
@@ -360,7 +385,7 @@ static void receive_request(struct mail *mail)
 {
 	struct pool_call *call = call_of_request(mail);
 	struct pool *pool = call->pool;
-	struct endpoint **ep;
+	struct entry *entry;
 
 	pool->calls++;
 	atomic_fetch_sub_explicit(&pool->shared.box_bytes, call->body_len,
@@ -370,28 +395,86 @@ static void receive_request(struct mail *mail)
 		answer(pool, call);
 		return;
 	}
-	ep = table_find(pool->shared.table, call->endpoint);
-	if (!ep) {
+	entry = table_find(pool->shared.table, call->endpoint);
+	if (!entry) {
 		call_fail(call, -ENOENT, "the endpoint is not configured");
 		answer(pool, call);
 		return;
 	}
-	endpoint_submit(*ep, call);
+	endpoint_submit(entry->ep, call);
 }
 
 /*
  * Calls, on the owner's thread
  */
 
-static void receive_answer(struct mail *mail)
+static void finish(struct pool_call *call)
 {
-	struct pool_call *call;
-
-	call = (struct pool_call *)(void *)((char *)mail -
-					    offsetof(struct pool_call, answer));
 	call->pool->open--;
 	call->done(&call->reply, call->done_arg);
 	call_destroy(call);
+}
+
+static void receive_answer(struct mail *mail)
+{
+	finish((struct pool_call *)(void *)((char *)mail -
+					    offsetof(struct pool_call,
+						     answer)));
+}
+
+/* One that went its way on this thread. */
+static void finish_own(struct pool_call *call, void *arg)
+{
+	int64_t took = loop_clock_ms() - call->submitted_ms;
+
+	(void)arg;
+	call->reply.elapsed_ms = took > 0 ? (uint32_t)took : 0;
+	finish(call);
+}
+
+/* Whether the call stays on this thread: it is to be stood still for, its
+ * endpoint has a connection for that, and that is free. */
+static bool submit_own(struct pool *pool, struct pool_call *call)
+{
+	struct pool_endpoint_opts opts;
+	struct endpoint *twin = NULL;
+	struct entry *entry;
+
+	if (call->kind != POOL_HOLD || pool->stopped)
+		return false;
+	pthread_mutex_lock(&pool->shared.lock);
+	entry = table_find(pool->shared.table, call->endpoint);
+	if (entry && entry->opts.max_connections >= HOLD_LEAST_CONNECTIONS) {
+		opts = entry->opts;
+		opts.url = call->endpoint;
+		twin = hold_twin(pool->hold, entry->ep, &opts);
+	}
+	pthread_mutex_unlock(&pool->shared.lock);
+	return twin && hold_submit(pool->hold, twin, call);
+}
+
+static bool is_known(const char *name, void *arg)
+{
+	struct pool *pool = arg;
+	bool known;
+
+	pthread_mutex_lock(&pool->shared.lock);
+	known = table_find(pool->shared.table, name) != NULL;
+	pthread_mutex_unlock(&pool->shared.lock);
+	return known;
+}
+
+static void turn_own(struct pool *pool)
+{
+	unsigned version = atomic_load(&pool->shared.version);
+
+	if (!pool->hold)
+		return;
+	hold_turn(pool->hold);
+	if (version == pool->version)
+		return;
+	pool->version = version;
+	hold_forget(pool->hold, is_known, pool);
 }
 
 /* A full box: the dispatcher cannot keep up. */
@@ -430,7 +513,7 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	call->answer.receive = receive_answer;
 	call->done = done;
 	call->done_arg = arg;
-	r = post_call(pool, call);
+	r = submit_own(pool, call) ? 0 : post_call(pool, call);
 	if (r) {
 		call->body = NULL;
 		call_destroy(call);
@@ -442,18 +525,36 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	return 0;
 }
 
+static int wait_own(struct pool *pool, struct pool_call *call,
+		    int64_t deadline_us)
+{
+	if (!hold_wait(pool->hold, call, deadline_us))
+		return -ETIMEDOUT;
+	hold_take(pool->hold, call);
+	finish_own(call, NULL);
+	return 0;
+}
+
 int pool_wait(struct pool *pool, struct pool_call *call, int64_t deadline_us)
 {
-	if (!mailbox_take(pool->owner_box, &call->answer, deadline_us)) {
-		receive_answer(&call->answer);
-		return 0;
+	int r;
+
+	if (call->own) {
+		r = wait_own(pool, call, deadline_us);
+	} else {
+		r = mailbox_take(pool->owner_box, &call->answer, deadline_us);
+		if (!r)
+			receive_answer(&call->answer);
 	}
+	if (!r)
+		return 0;
 	give_up(pool, call->endpoint);
 	return -ETIMEDOUT;
 }
 
 unsigned pool_collect(struct pool *pool)
 {
+	turn_own(pool);
 	mailbox_drain(pool->owner_box);
 	return pool->open;
 }
@@ -507,7 +608,7 @@ static void for_each_endpoint(struct pool *pool,
 	size_t i;
 
 	for (i = 0; table && i < table->n; i++)
-		fn(table->at[i]);
+		fn(table->at[i].ep);
 	for (ep = pool->retired; ep; ep = endpoint_next(ep))
 		fn(ep);
 }
@@ -610,7 +711,10 @@ static int create_parts(struct pool *pool)
 	if (!r)
 		r = mailbox_create(&pool->loop_box, BOX_CAPACITY, on_loop_mail,
 				   pool);
+	if (!r)
+		r = hold_create(&pool->hold, finish_own, pool);
 	if (r) {
+		mailbox_destroy(pool->loop_box);
 		mailbox_destroy(pool->owner_box);
 		loop_destroy(pool->loop);
 		curl_global_cleanup();
@@ -687,6 +791,8 @@ void pool_stop(struct pool *pool, uint32_t drain_ms)
 		return;
 	pool->stopped = true;
 	pool->drain_ms = drain_ms;
+	hold_destroy(pool->hold);
+	pool->hold = NULL;
 	if (pool->started) {
 		mailbox_reply(pool->loop_box, &pool->stop_mail);
 		mailbox_close(pool->loop_box);

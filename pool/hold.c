@@ -1,0 +1,170 @@
+#include "pool/hold.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+#include "pool/call.h"
+#include "pool/endpoint.h"
+#include "pool/loop.h"
+
+/* How often the loop turns for its timers' sake, when no call is open. */
+#define TURN_MS 50
+
+struct hold {
+	struct loop *loop;
+	unsigned calls; /* open, or not received yet */
+	int64_t turned_ms;
+	struct loop_timer deadline;
+	struct endpoint *twins;
+	struct pool_call *ended; /* not received yet, oldest first */
+	hold_ended_fn *receive;
+	void *arg;
+};
+
+static void on_deadline(struct loop *loop, void *arg)
+{
+	/* it has ended the wait */
+	(void)loop;
+	(void)arg;
+}
+
+/* From inside libcurl's turn: who is waited for is looked at after it. */
+static void on_ended(struct pool_call *call, void *arg)
+{
+	struct hold *h = arg;
+
+	call->ended = true;
+	DL_APPEND(h->ended, call);
+}
+
+int hold_create(struct hold **ret, hold_ended_fn *ended, void *arg)
+{
+	struct hold *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return -ENOMEM;
+	r = loop_create(&h->loop);
+	if (r) {
+		free(h);
+		return r;
+	}
+	h->deadline.fn = on_deadline;
+	h->receive = ended;
+	h->arg = arg;
+	*ret = h;
+	return 0;
+}
+
+void hold_take(struct hold *h, struct pool_call *call)
+{
+	DL_DELETE(h->ended, call);
+	h->calls--;
+}
+
+static void receive_ended(struct hold *h)
+{
+	struct pool_call *call;
+
+	while ((call = h->ended) != NULL) {
+		hold_take(h, call);
+		h->receive(call, h->arg);
+	}
+}
+
+void hold_destroy(struct hold *h)
+{
+	struct endpoint *twin;
+
+	if (!h)
+		return;
+	while ((twin = h->twins) != NULL) {
+		h->twins = endpoint_next(twin);
+		endpoint_destroy(twin);
+	}
+	receive_ended(h);
+	loop_destroy(h->loop);
+	free(h);
+}
+
+static struct endpoint *find(const struct hold *h, const char *name)
+{
+	struct endpoint *twin;
+
+	for (twin = h->twins; twin; twin = endpoint_next(twin)) {
+		if (!strcmp(endpoint_name(twin), name))
+			break;
+	}
+	return twin;
+}
+
+struct endpoint *hold_twin(struct hold *h, struct endpoint *of,
+			   const struct pool_endpoint_opts *opts)
+{
+	struct pool_endpoint_opts own = *opts;
+	struct endpoint *twin = find(h, opts->url);
+
+	own.max_connections = 1;
+	if (twin) {
+		endpoint_limit(twin, &own);
+		return twin;
+	}
+	if (endpoint_create_twin(&twin, of, h->loop, &own, on_ended, h))
+		return NULL;
+	endpoint_set_next(twin, h->twins);
+	h->twins = twin;
+	return twin;
+}
+
+bool hold_submit(struct hold *h, struct endpoint *twin, struct pool_call *call)
+{
+	if (!endpoint_is_empty(twin))
+		return false;
+	loop_catch_up(h->loop);
+	call->own = true;
+	h->calls++;
+	endpoint_submit(twin, call);
+	return true;
+}
+
+bool hold_wait(struct hold *h, struct pool_call *call, int64_t deadline_us)
+{
+	loop_timer_set(h->loop, &h->deadline, deadline_us / 1000 + 1);
+	while (!call->ended && loop_clock_us() < deadline_us) {
+		if (loop_run_once(h->loop))
+			break;
+	}
+	loop_timer_cancel(h->loop, &h->deadline);
+	return call->ended;
+}
+
+void hold_turn(struct hold *h)
+{
+	int64_t now = loop_clock_ms();
+
+	if (!h->calls && now - h->turned_ms < TURN_MS)
+		return;
+	h->turned_ms = now;
+	loop_wake(h->loop);
+	loop_run_once(h->loop);
+	receive_ended(h);
+}
+
+void hold_forget(struct hold *h, bool (*is_known)(const char *name, void *arg),
+		 void *arg)
+{
+	struct endpoint *twin, *next, *kept = NULL;
+
+	for (twin = h->twins; twin; twin = next) {
+		next = endpoint_next(twin);
+		if (endpoint_is_empty(twin) &&
+		    !is_known(endpoint_name(twin), arg)) {
+			endpoint_destroy(twin);
+		} else {
+			endpoint_set_next(twin, kept);
+			kept = twin;
+		}
+	}
+	h->twins = kept;
+}

@@ -1,0 +1,57 @@
+/*
+ * hold.h - calls that the owner's thread stands still for, on connections and
+ * a loop of its own: to hand them to the dispatcher and back would take as
+ * long as the call itself.
+ *
+ * An endpoint has a twin here, with one connection, which the dispatcher's
+ * leaves to it. A call that nobody waits for any longer goes on whenever the
+ * loop is turned.
+ *
+ * Inside pool/ only. Owner's thread.
+ */
+#ifndef POOL_HOLD_H
+#define POOL_HOLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "pool/pool.h"
+
+struct endpoint;
+struct hold;
+
+/* With fewer connections than this an endpoint has no twin. */
+#define HOLD_LEAST_CONNECTIONS 4
+
+/* A call has ended and is the receiver's. */
+typedef void hold_ended_fn(struct pool_call *call, void *arg);
+
+/* Returns 0 or -errno. */
+int hold_create(struct hold **ret, hold_ended_fn *ended, void *arg);
+
+/* Open calls end with -ECANCELED first. NULL is fine. */
+void hold_destroy(struct hold *h);
+
+/* The twin of `of`, made when there is none, with the limits of `opts`; or
+ * NULL without memory. `of` is kept from being destroyed meanwhile. */
+struct endpoint *hold_twin(struct hold *h, struct endpoint *of,
+			   const struct pool_endpoint_opts *opts);
+
+/* Send the call, if the twin has none under way. Returns whether it has it
+ * now. */
+bool hold_submit(struct hold *h, struct endpoint *twin, struct pool_call *call);
+
+/* Turn the loop until the call has ended or `deadline_us` has come. Returns
+ * whether it has. Others may end meanwhile; none is received from here. */
+bool hold_wait(struct hold *h, struct pool_call *call, int64_t deadline_us);
+
+/* `call` has ended: it is the caller's, and will not be received. */
+void hold_take(struct hold *h, struct pool_call *call);
+
+/* Turn the loop once, without waiting, and receive what has ended. */
+void hold_turn(struct hold *h);
+
+/* Drop the twins that `is_known(name)` does not know and that have no call. */
+void hold_forget(struct hold *h, bool (*is_known)(const char *name, void *arg),
+		 void *arg);
+
+#endif /* POOL_HOLD_H */
