@@ -2,7 +2,7 @@
 
 import time
 
-from endpoint import Stall, ok
+from endpoint import ok
 from host import ALL, BrokerTest, endpoint_conf
 
 HOOKS = ALL + ("on_auth_m5", "on_session_expired")
@@ -88,26 +88,3 @@ class Names(BrokerTest):
                 c = self.client(b, "c%d" % v, v)
                 ack = c.connect("u", "p", rc=None)
                 self.assertNotEqual(ack["rc"], 0)
-
-
-class Pending(BrokerTest):
-
-    def test_mountpoint_of_one_that_left(self):
-        """2.1: the reply names the mountpoint of a client whose memory is
-        the broker's again."""
-        if self.v20:
-            return      # the broker waits: nobody leaves meanwhile
-        ep = self.endpoint()
-        b = self.broker(endpoint_conf(ep.url))
-        ep.answers["auth_on_register"] = stall = Stall(
-            ok(client_id="c0", mountpoint=""))
-        for i in range(8):
-            c = self.client(b, "c%d" % i)
-            c.open()
-            c.send_connect("u", "p")
-            ep.wait_for("auth_on_register", i + 1)
-            c.close()
-        stall.release()
-        ep.answers.clear()
-        self.online(b, "after").barrier()
-        self.assertTrue(b.alive())
