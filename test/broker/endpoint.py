@@ -93,21 +93,30 @@ class Stall:
     def __init__(self, then=None):
         self.then = then
         self.event = threading.Event()
+        self.lock = threading.Lock()
         self.held = 0       # requests waiting now
+        self.sent = 0       # answered since
 
     def release(self):
         self.event.set()
 
+    def count(self, held=0, sent=0):
+        with self.lock:
+            self.held += held
+            self.sent += sent
+
     def run(self, connection, request, default):
-        self.held += 1
+        self.count(held=1)
         try:
             while not self.event.wait(0.01):
                 if not connection.peer_is_there():
                     return False
         finally:
-            self.held -= 1
+            self.count(held=-1)
         answer = default if self.then is None else self.then
-        return connection.answer(request, answer, default)
+        goes_on = connection.answer(request, answer, default)
+        self.count(sent=1)
+        return goes_on
 
 
 class Delay:
