@@ -368,6 +368,12 @@ class Client:
         if got:
             raise Unexpected("%s: unexpected %r" % (self.client_id, got))
 
+    def silent(self):
+        """Fail if anything has come by now, the end included."""
+        p = self.inbox[0] if self.inbox else self._read(time.monotonic())
+        if p:
+            raise Unexpected("%s: unexpected %r" % (self.client_id, p))
+
     def message(self, topic=None, timeout=None):
         """The next PUBLISH (of that topic)."""
         match = {} if topic is None else {"topic": topic}
