@@ -132,10 +132,16 @@ def plain():
     return Broker(anonymous=True)
 
 
+# What users have; tests of the suite go without.
+DEFAULTS = {"vmq_webhooks.blocking_timeout": 1000,
+            "vmq_webhooks.blocking_budget": 500}
+
+
 def hooked(endpoint, *hooks, version="2.1", conf=None, **words):
     """The same broker with an endpoint on these hooks, and no opinion about
     the others."""
     settings = host.endpoint_conf(endpoint.url, hooks, **words)
+    settings.update(DEFAULTS)
     if version == "2.1":
         settings["vmq_webhooks.default_policy"] = "ignore"
     settings.update(conf or {})
