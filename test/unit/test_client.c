@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include "plugin/client.h"
 
 /* Pointers as the broker would show them; never looked into. */
@@ -135,6 +138,226 @@ static void subscriptions_are_handed_on(void **state)
 	assert_int_equal(b->filters[0].qos, 2);
 }
 
+/* ---- who knows the ids ---- */
+
+enum {
+	IDS_MAX = 8
+};
+
+/* What the table has told: per id how often it is known, less unknown. */
+static struct {
+	struct {
+		char id[16];
+		int held;
+	} ids[IDS_MAX];
+	unsigned known, unknown;
+	char last[16]; /* that was told of */
+} told;
+
+static int *held(const char *id)
+{
+	unsigned i;
+
+	for (i = 0; i < IDS_MAX && told.ids[i].id[0]; i++)
+		if (strcmp(told.ids[i].id, id) == 0)
+			return &told.ids[i].held;
+	assert_true(i < IDS_MAX);
+	snprintf(told.ids[i].id, sizeof(told.ids[i].id), "%s", id);
+	return &told.ids[i].held;
+}
+
+static void know(void *arg, const char *id)
+{
+	assert_ptr_equal(arg, &told);
+	told.known++;
+	++*held(id);
+	snprintf(told.last, sizeof(told.last), "%s", id);
+}
+
+static void unknow(void *arg, const char *id)
+{
+	assert_ptr_equal(arg, &told);
+	told.unknown++;
+	/* nobody becomes unknown who was not known */
+	assert_true(--*held(id) >= 0);
+	snprintf(told.last, sizeof(told.last), "%s", id);
+}
+
+static int setup_telling(void **state)
+{
+	struct client_table *t;
+
+	if (setup(state))
+		return -1;
+	t = *state;
+	memset(&told, 0, sizeof(told));
+	t->know = know;
+	t->unknow = unknow;
+	t->arg = &told;
+	return 0;
+}
+
+/* Whatever was known is known no longer. */
+static int teardown_telling(void **state)
+{
+	if (teardown(state))
+		return -1;
+	for (unsigned i = 0; i < IDS_MAX; i++)
+		if (told.ids[i].held)
+			return -1;
+	return told.known != told.unknown;
+}
+
+static void an_id_is_known_from_its_begin(void **state)
+{
+	struct client_table *t = *state;
+
+	client_begin(t, AT(1), "a");
+	assert_int_equal(told.known, 1);
+	assert_string_equal(told.last, "a");
+	client_begin(t, AT(2), "b");
+	assert_int_equal(*held("a"), 1);
+	assert_int_equal(*held("b"), 1);
+	assert_int_equal(told.unknown, 0);
+}
+
+static void an_id_is_known_once_for_each_pointer(void **state)
+{
+	struct client_table *t = *state;
+	struct client *old = client_begin(t, AT(1), "a");
+
+	client_begin(t, AT(2), "a");
+	assert_int_equal(*held("a"), 2);
+	client_doom(t, old);
+	assert_int_equal(*held("a"), 2);
+	client_table_beat(t);
+	client_table_beat(t);
+	assert_int_equal(*held("a"), 1);
+}
+
+static void a_reused_pointer_lets_go_of_the_old_id(void **state)
+{
+	struct client_table *t = *state;
+
+	client_begin(t, AT(1), "a");
+	client_begin(t, AT(1), "b");
+	assert_int_equal(*held("a"), 0);
+	assert_int_equal(*held("b"), 1);
+	client_begin(t, AT(1), "b");
+	assert_int_equal(*held("b"), 1);
+}
+
+static void a_client_without_an_id_has_an_empty_one(void **state)
+{
+	struct client_table *t = *state;
+
+	client_begin(t, AT(1), NULL);
+	assert_string_equal(told.last, "");
+	assert_int_equal(told.known, 1);
+}
+
+static void a_renamed_client_is_known_by_its_new_id(void **state)
+{
+	struct client_table *t = *state;
+	struct client *c = client_begin(t, AT(1), "a");
+
+	assert_int_equal(client_rename(t, c, "b"), 0);
+	assert_string_equal(c->id, "b");
+	assert_int_equal(*held("a"), 0);
+	assert_int_equal(*held("b"), 1);
+	/* also when that is the old one */
+	assert_int_equal(client_rename(t, c, "b"), 0);
+	assert_int_equal(*held("b"), 1);
+}
+
+static void leaving_alone_unknows_nobody(void **state)
+{
+	struct client_table *t = *state;
+	struct client *c = client_begin(t, AT(1), "a");
+
+	assert_true(client_pend(t, c, 7));
+	client_decided(t, c);
+	client_arrives(t, c);
+	client_take_arrival(t, c);
+	client_goes_offline(t, c, 5);
+	client_polled(t, c);
+	client_table_beat(t);
+	client_table_beat(t);
+	client_table_beat(t);
+	assert_int_equal(told.unknown, 0);
+	client_doom(t, c);
+	client_table_beat(t);
+	assert_int_equal(told.unknown, 0);
+	client_table_beat(t);
+	assert_int_equal(told.unknown, 1);
+	assert_string_equal(told.last, "a");
+}
+
+static void clearing_the_table_unknows_all(void **state)
+{
+	struct client_table *t = *state;
+
+	client_begin(t, AT(1), "a");
+	client_begin(t, AT(2), "a");
+	client_doom(t, client_begin(t, AT(3), "b"));
+	client_goes_offline(t, client_begin(t, AT(4), "c"), 1);
+	client_arrives(t, client_begin(t, AT(5), "d"));
+	assert_true(client_pend(t, client_begin(t, AT(6), "e"), 3));
+	client_table_clear(t);
+	assert_int_equal(told.known, 6);
+	assert_int_equal(told.unknown, 6);
+}
+
+/* Every step in any order: what is known is exactly what is in the table. */
+static void known_are_those_in_the_table(void **state)
+{
+	static const char *const ids[] = { "a", "b", "c" };
+	struct client_table *t = *state;
+	struct client *c, *next;
+
+	srandom(4);
+	for (int i = 0; i < 5000; i++) {
+		const struct mosquitto *at = AT(1 + random() % 5);
+		const char *id = ids[random() % 3];
+		int in_table = 0;
+
+		c = client_find(t, at);
+		switch (c ? random() % 5 : 0) {
+		case 0:
+			client_begin(t, at, id);
+			break;
+		case 1:
+			client_rename(t, c, id);
+			break;
+		case 2:
+			client_doom(t, c);
+			break;
+		case 3:
+			if (!c->doomed)
+				client_goes_offline(t, c, i);
+			break;
+		default:
+			client_table_beat(t);
+		}
+		HASH_ITER (hh, t->all, c, next)
+			in_table += strcmp(c->id, id) == 0;
+		assert_int_equal(*held(id), in_table);
+	}
+}
+
+/* As before somebody wanted to know. */
+static void a_table_need_tell_nobody(void **state)
+{
+	struct client_table *t = *state;
+	struct client *c = client_begin(t, AT(1), "a");
+
+	assert_int_equal(client_rename(t, c, "b"), 0);
+	client_begin(t, AT(1), "c");
+}
+
+#define TELLING(name)                                                          \
+	cmocka_unit_test_setup_teardown(name, setup_telling, teardown_telling)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +376,16 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(the_doomed_stay_for_two_beats,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_table_need_tell_nobody, setup,
+						teardown),
+		TELLING(an_id_is_known_from_its_begin),
+		TELLING(an_id_is_known_once_for_each_pointer),
+		TELLING(a_reused_pointer_lets_go_of_the_old_id),
+		TELLING(a_client_without_an_id_has_an_empty_one),
+		TELLING(a_renamed_client_is_known_by_its_new_id),
+		TELLING(leaving_alone_unknows_nobody),
+		TELLING(clearing_the_table_unknows_all),
+		TELLING(known_are_those_in_the_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
