@@ -61,6 +61,7 @@ REPLAY_SRC := $(wildcard test/replay/test_*.c)
 REPLAY_HELP := $(filter-out $(REPLAY_SRC),$(wildcard test/replay/*.c))
 GOLDEN_SRC := $(wildcard test/golden/*.c)
 BENCH_SRC  := $(wildcard test/bench/*.c)
+GOLDEN_HELP := test/unit/http_server.c
 SRC        := $(CORE_SRC) $(BROKER_SRC) $(CLI_SRC)
 HDR        := $(wildcard conf/*.h cache/*.h pool/*.h plugin/*.h plugin/cli/*.h)
 TEST_C     := $(UNIT_SRC) $(UNIT_HELP) $(REPLAY_SRC) $(REPLAY_HELP) $(GOLDEN_SRC) $(BENCH_SRC) $(wildcard test/*/*.h)
@@ -108,7 +109,7 @@ $(OUT)/test/replay/%: $O/test/replay/%.o $(call obj,$(REPLAY_HELP) $(REPLAY_CORE
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
-$(OUT)/test/golden: $(call obj,$(GOLDEN_SRC) $(UNIT_HELP) $(CORE_SRC))
+$(OUT)/test/golden: $(call obj,$(GOLDEN_SRC) $(GOLDEN_HELP) $(CORE_SRC))
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
