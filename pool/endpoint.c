@@ -25,7 +25,6 @@ struct counters {
 	_Atomic uint64_t sent, retries, ok, failed, timed_out, refused, broken,
 		expired, reused, queued_bytes;
 	_Atomic uint32_t queued, in_flight, connections;
-	_Atomic bool full; /* no more can wait */
 };
 
 /* What twins share. */
@@ -53,6 +52,7 @@ struct endpoint {
 	struct breaker *breaker;       /* in there */
 	struct counters *stats;        /* in there: its own */
 	struct loop_timer probe_timer; /* while it is open and calls wait */
+	_Atomic uint32_t full_streams; /* for any thread */
 };
 
 /*
@@ -76,13 +76,12 @@ static void update_gauges(struct endpoint *ep)
 	gauge(&ep->stats->queued, ep->queue.waiting);
 	atomic_store_explicit(&ep->stats->queued_bytes, ep->queue.waiting_bytes,
 			      memory_order_relaxed);
-	atomic_store_explicit(&ep->stats->full,
-			      ep->queue.waiting >= ep->opts.max_queue ||
-				      ep->queue.waiting_bytes >=
-					      ep->opts.max_queue_bytes,
-			      memory_order_relaxed);
 	gauge(&ep->stats->in_flight, ep->queue.n_sent);
 	gauge(&ep->stats->connections, ep->queue.n_sent + resting);
+	gauge(&ep->full_streams,
+	      queue_full_streams(&ep->queue, ep->opts.max_connections,
+				 breaker_is_open(ep->breaker),
+				 ep->opts.max_queue, ep->opts.max_queue_bytes));
 }
 
 static void count_end(struct endpoint *ep, const struct pool_call *call)
@@ -141,9 +140,12 @@ void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret)
 	ret->open_for_holding = breaker_is_open_for_holding(ep->breaker);
 }
 
-bool endpoint_is_full(struct endpoint *ep)
+bool endpoint_is_full(struct endpoint *ep, unsigned stream)
 {
-	return atomic_load_explicit(&ep->stats->full, memory_order_relaxed);
+	uint32_t full =
+		atomic_load_explicit(&ep->full_streams, memory_order_relaxed);
+
+	return full & 1u << stream;
 }
 
 /*

@@ -54,8 +54,9 @@ void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret);
 /* Count a call that was refused before it came here. Likewise. */
 void endpoint_count_refused(struct endpoint *ep);
 
-/* Whether its queue is full, as of the dispatcher's last word. Likewise. */
-bool endpoint_is_full(struct endpoint *ep);
+/* Whether its queue is full for this stream, as of the dispatcher's last word.
+ * Likewise. */
+bool endpoint_is_full(struct endpoint *ep, unsigned stream);
 
 /* Its breaker. Likewise. */
 struct breaker *endpoint_breaker(struct endpoint *ep);

@@ -301,14 +301,14 @@ int pool_get_stats(struct pool *pool, const char *endpoint,
 	return r;
 }
 
-bool pool_is_full(struct pool *pool, const char *endpoint)
+bool pool_is_full(struct pool *pool, const char *endpoint, unsigned stream)
 {
 	struct entry *entry;
 	bool full = false;
 
 	pthread_mutex_lock(&pool->shared.lock);
 	entry = table_find(pool->shared.table, endpoint);
-	if (entry && endpoint_is_full(entry->ep)) {
+	if (entry && endpoint_is_full(entry->ep, stream)) {
 		endpoint_count_refused(entry->ep);
 		full = true;
 	}

@@ -173,9 +173,9 @@ enum pool_look {
 
 enum pool_look pool_look(struct pool *pool, const char *endpoint);
 
-/* Whether a POOL_TELL would be refused for a full queue: to ask before its
- * body is made. Any thread; counts as a refusal when so. */
-bool pool_is_full(struct pool *pool, const char *endpoint);
+/* Whether a POOL_TELL of this stream would be refused for a full queue: to
+ * ask before its body is made. Any thread; counts as a refusal when so. */
+bool pool_is_full(struct pool *pool, const char *endpoint, unsigned stream);
 
 /*
  * Block until `call` has its reply and run its `done`, and no other call's.

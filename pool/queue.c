@@ -194,11 +194,12 @@ static void advance_lane(struct queue *q, struct lane *lane)
  * The way of a call
  */
 
-/* Whether others that may go are ahead of it. */
+/* Whether others are ahead of it. Those of another stream are not: they
+ * wait for room in theirs. */
 static bool is_behind(const struct queue *q, const struct pool_call *call)
 {
 	if (call->kind == POOL_TELL)
-		return q->told_streams != 0;
+		return q->told[call->stream] != NULL;
 	return call->kind == POOL_ASK && q->asked;
 }
 
@@ -224,6 +225,21 @@ int queue_enter(struct queue *q, struct pool_call *call, uint32_t max_sent,
 	enter_ready(q, call,
 		    call->kind == POOL_HOLD || call->kind == POOL_ASIDE);
 	return 0;
+}
+
+uint32_t queue_full_streams(const struct queue *q, uint32_t max_sent, bool open,
+			    uint32_t max_waiting, uint64_t max_bytes)
+{
+	uint32_t full = 0;
+	unsigned stream;
+
+	if (q->waiting < max_waiting && q->waiting_bytes < max_bytes)
+		return 0;
+	for (stream = 0; stream < POOL_STREAMS; stream++) {
+		if (open || q->told[stream] || !may_tell(q, max_sent, stream))
+			full |= 1u << stream;
+	}
+	return full;
 }
 
 static unsigned next_stream(uint32_t streams, unsigned last)

@@ -38,6 +38,11 @@ struct queue {
 int queue_enter(struct queue *q, struct pool_call *call, uint32_t max_sent,
 		bool open, uint32_t max_waiting, uint64_t max_bytes);
 
+/* 1u << stream: those whose next POOL_TELL would be refused with -EBUSY
+ * whatever it is. Of the others it may be, for its lane or its bytes. */
+uint32_t queue_full_streams(const struct queue *q, uint32_t max_sent, bool open,
+			    uint32_t max_waiting, uint64_t max_bytes);
+
 /* The next that may go, with `max_sent` under way at the most; or NULL.
  * While the breaker is `open` that is a POOL_ASIDE or nobody. */
 struct pool_call *queue_next(const struct queue *q, uint32_t max_sent,

@@ -178,10 +178,11 @@ enum pool_look pool_look(struct pool *pool, const char *endpoint)
 	return looks;
 }
 
-bool pool_is_full(struct pool *pool, const char *endpoint)
+bool pool_is_full(struct pool *pool, const char *endpoint, unsigned stream)
 {
 	(void)pool;
 	(void)endpoint;
+	(void)stream;
 	return is_full;
 }
 

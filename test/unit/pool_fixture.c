@@ -161,6 +161,38 @@ void submit(struct fixture *f, struct got *got)
 	submit_to(f, got, f->url);
 }
 
+struct pool_request request_of(struct fixture *f, enum pool_kind kind)
+{
+	const struct pool_request req = {
+		.kind = kind,
+		.endpoint = f->url,
+		.headers = on_publish,
+		.headers_count = 1,
+		.timeout_ms = PATIENCE_MS,
+		.max_age_ms = PATIENCE_MS,
+	};
+
+	return req;
+}
+
+struct pool_call *submit_request(struct fixture *f, struct got *got,
+				 const struct pool_request *req)
+{
+	struct pool_request copy = *req;
+	struct pool_call *call = NULL;
+
+	if (req->len) {
+		copy.body = malloc(req->len);
+		assert_non_null(copy.body);
+		memcpy(copy.body, req->body, req->len);
+	}
+	memset(got, 0, sizeof(*got));
+	got->f = f;
+	assert_int_equal(pool_submit(f->pool, &copy, note_reply, got, &call),
+			 0);
+	return call;
+}
+
 void submit_in_lane(struct fixture *f, struct got *got, const char *lane,
 		    const char *body)
 {

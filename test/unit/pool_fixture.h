@@ -70,6 +70,12 @@ void submit(struct fixture *f, struct got *got);
 void submit_in_lane(struct fixture *f, struct got *got, const char *lane,
 		    const char *body);
 
+/* A POST to the server's /hook, to be changed at will; and submit it, with a
+ * copy of its body. */
+struct pool_request request_of(struct fixture *f, enum pool_kind kind);
+struct pool_call *submit_request(struct fixture *f, struct got *got,
+				 const struct pool_request *req);
+
 void wait_for_wake(struct fixture *f);
 /* As the broker does: collect when woken. */
 void collect(struct fixture *f, const struct got *got);
@@ -86,6 +92,13 @@ void let_pass(int ms);
 
 /* Counters have no event. */
 void wait_queued(struct fixture *f, const char *url, uint32_t n);
+#define WAIT_UNTIL(condition)                                                  \
+	do {                                                                   \
+		int64_t end_ = pool_now_ms() + PATIENCE_MS;                    \
+		while (!(condition) && pool_now_ms() < end_)                   \
+			let_pass(1);                                           \
+		assert_true(condition);                                        \
+	} while (0)
 
 /* What the server answers. */
 struct http_bytes bytes(const char *text);

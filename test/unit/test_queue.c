@@ -378,6 +378,50 @@ static void test_those_that_rest_wait_too(void **state)
 	assert_int_equal(try(POOL_TELL, NULL, 0, 1, 100), -EBUSY);
 }
 
+/* Its own calls wait for room that is not another's. */
+static void test_a_full_stream_refuses_no_other(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(queue_enter(&q, make(POOL_TELL, 3, NULL, 1), 4,
+					     false, 2, 100),
+				 0);
+		send_next(4);
+	}
+	assert_int_equal(q.n_sent, 2);
+	assert_int_equal(q.waiting, 2);
+	assert_int_equal(queue_full_streams(&q, 4, false, 2, 100), 1u << 3);
+	assert_int_equal(
+		queue_enter(&q, make(POOL_TELL, 3, NULL, 1), 4, false, 2, 100),
+		-EBUSY);
+	assert_int_equal(
+		queue_enter(&q, make(POOL_TELL, 4, NULL, 1), 4, false, 2, 100),
+		0);
+	assert_int_equal(send_next(4)->stream, 4);
+	/* now all have what they may have */
+	assert_int_equal(queue_full_streams(&q, 4, false, 2, 100), UINT32_MAX);
+	assert_int_equal(
+		queue_enter(&q, make(POOL_TELL, 5, NULL, 1), 4, false, 2, 100),
+		-EBUSY);
+}
+
+static void test_full_by_count_or_by_bytes(void **state)
+{
+	(void)state;
+	/* without any queue whoever may go is taken */
+	assert_int_equal(queue_full_streams(&q, 1, false, 0, 0), 0);
+	assert_int_equal(queue_full_streams(&q, 1, true, 0, 0), UINT32_MAX);
+	assert_int_equal(queue_full_streams(&q, 1, true, 1, 1), 0);
+	enter_with(make(POOL_TELL, 0, NULL, 10), 1);
+	send_next(1);
+	enter_with(make(POOL_TELL, 0, NULL, 10), 1);
+	assert_int_equal(queue_full_streams(&q, 1, false, 2, 11), 0);
+	assert_int_equal(queue_full_streams(&q, 1, false, 1, 11), UINT32_MAX);
+	assert_int_equal(queue_full_streams(&q, 1, false, 2, 10), UINT32_MAX);
+}
+
 static void test_notifications_must_wait_while_the_breaker_is_open(void **state)
 {
 	(void)state;
@@ -620,6 +664,8 @@ int main(void)
 		TEST(test_as_many_bytes_wait_as_may),
 		TEST(test_those_in_a_lane_wait_too),
 		TEST(test_those_that_rest_wait_too),
+		TEST(test_a_full_stream_refuses_no_other),
+		TEST(test_full_by_count_or_by_bytes),
 		TEST(test_notifications_must_wait_while_the_breaker_is_open),
 		TEST(test_each_kind_has_its_share),
 		TEST(test_nobody_takes_it_all),
