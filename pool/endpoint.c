@@ -152,9 +152,12 @@ bool endpoint_is_full(struct endpoint *ep, unsigned stream)
  * The end of a call
  */
 
-/* The reply is filled in. */
+/* The reply is filled in. One that held the owner's thread for all of its
+ * time did so in vain, and be it for a connection. */
 static void end_call(struct endpoint *ep, struct pool_call *call)
 {
+	if (call->kind == POOL_HOLD && call->reply.error == -ETIMEDOUT)
+		breaker_gave_up(ep->breaker, loop_now_ms(ep->loop));
 	loop_timer_cancel(ep->loop, &call->timer);
 	queue_leave(&ep->queue, call);
 	count_end(ep, call);
@@ -372,8 +375,6 @@ static void note_health(struct endpoint *ep, const struct pool_call *call)
 {
 	int64_t now = loop_now_ms(ep->loop);
 
-	if (call->kind == POOL_HOLD && call->reply.error == -ETIMEDOUT)
-		breaker_gave_up(ep->breaker, now);
 	if (is_answer(&call->reply))
 		breaker_answered(ep->breaker, (uint64_t)(now - call->sent_ms));
 	else if (is_failure(&call->reply) && breaker_failed(ep->breaker, now))

@@ -17,6 +17,35 @@
 #include "test/unit/http_server.h"
 #include "test/unit/pool_fixture.h"
 
+/* ---- open for holding ---- */
+
+/* It stood still for that long all the same. */
+static void test_a_hold_that_found_no_connection_opens_it(void **state)
+{
+	struct fixture *f = *state;
+	struct pool_endpoint_opts opts = options(f->url);
+	struct pool_request req = request_of(f, POOL_HOLD);
+	struct got slow, held;
+
+	opts.max_connections = 1;
+	configure(f, &opts);
+	hold_answers(f);
+	submit(f, &slow);
+	assert_true(http_server_wait_held(f->server, 1));
+	req.timeout_ms = 30;
+	assert_int_equal(pool_wait(f->pool, submit_request(f, &held, &req),
+				   pool_now_us() + PATIENCE_MS * (int64_t)1000),
+			 0);
+	assert_int_equal(held.error, -ETIMEDOUT);
+	assert_int_equal(pool_look(f->pool, f->url), POOL_LOOK_OPEN);
+	assert_false(stats_of(f, f->url).open);
+	answer_at_once(f);
+	collect(f, &slow);
+	assert_int_equal(slow.error, 0);
+	clear(&slow);
+	clear(&held);
+}
+
 /* ---- limits may change ---- */
 
 struct meddler {
@@ -73,6 +102,7 @@ static void test_limits_may_change_under_the_owners_eyes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_a_hold_that_found_no_connection_opens_it),
 		TEST(test_limits_may_change_under_the_owners_eyes),
 	};
 
