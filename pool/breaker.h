@@ -15,13 +15,12 @@
 #include <stdint.h>
 
 struct breaker {
-	/* Limits; the dispatcher's to change. */
-	uint32_t max_failures;    /* in a row; at least 1 */
-	_Atomic uint32_t open_ms; /* from one probe to the next, at least */
-	uint32_t prompt_ms;       /* an answer that takes longer is no reason
-				   * to stand still for the next one */
-	uint32_t failures;        /* the dispatcher's */
-	/* Private; written by both threads. */
+	/* Limits, to be changed at any time: failures in a row that open it,
+	 * at least 1; from one probe to the next, at least; and how long an
+	 * answer may take that is a reason to stand still for the next. */
+	_Atomic uint32_t max_failures, open_ms, prompt_ms;
+	/* Private. */
+	_Atomic uint32_t failures; /* in a row */
 	_Atomic bool open, open_for_holding;
 	_Atomic int64_t probe_ms;
 	_Atomic uint64_t opened; /* how often */

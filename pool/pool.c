@@ -129,16 +129,6 @@ static bool has_duplicates(const struct table *table)
 	return false;
 }
 
-/* One connection is left to the twin that the owner's thread has. */
-static struct pool_endpoint_opts dispatchers(const struct pool_endpoint_opts *o)
-{
-	struct pool_endpoint_opts opts = *o;
-
-	if (opts.max_connections >= HOLD_LEAST_CONNECTIONS)
-		opts.max_connections--;
-	return opts;
-}
-
 static void on_ended(struct pool_call *call, void *arg);
 
 static int table_create(struct table **ret, struct pool *pool,
@@ -152,9 +142,7 @@ static int table_create(struct table **ret, struct pool *pool,
 	if (!table)
 		return -ENOMEM;
 	for (i = 0; i < n && !r; i++) {
-		struct pool_endpoint_opts opts = dispatchers(&eps[i]);
-
-		r = endpoint_create(&table->at[i].ep, pool->loop, &opts,
+		r = endpoint_create(&table->at[i].ep, pool->loop, &eps[i],
 				    on_ended, pool);
 		table->at[i].opts = eps[i];
 		table->at[i].opts.url = NULL;
@@ -215,14 +203,13 @@ static void retire(struct pool *pool, struct endpoint *ep)
 static void keep_known(struct pool *pool, struct entry *entry)
 {
 	const char *name = endpoint_name(entry->ep);
-	struct pool_endpoint_opts opts = dispatchers(&entry->opts);
 	struct entry *known = table_find(pool->shared.table, name);
 	struct endpoint *ep;
 
 	ep = known ? known->ep : unretire(pool, name);
 	if (!ep)
 		return;
-	endpoint_limit(ep, &opts);
+	endpoint_limit(ep, &entry->opts);
 	endpoint_destroy(entry->ep);
 	entry->ep = ep;
 }

@@ -8,6 +8,7 @@
 #include <uthash.h>
 #include <utlist.h>
 #include "pool/call.h"
+#include "pool/hold.h"
 
 /*
  * Calls of one key, in the order submitted. It exists while one of them is
@@ -21,7 +22,7 @@ struct lane {
 
 /*
  * Shares: with few connections whoever comes first has them. With more, one
- * is kept for the owner's thread, one for notifications when many logins
+ * is left to the owner's thread (hold.h), one to notifications when many logins
  * hang, and a hook whose calls hang leaves half to the others.
  */
 
@@ -29,27 +30,30 @@ static uint32_t most_asked(uint32_t max_sent)
 {
 	if (max_sent >= 16)
 		return max_sent - 2;
-	return max_sent >= 4 ? max_sent - 1 : max_sent;
+	return max_sent >= HOLD_LEAST_CONNECTIONS ? max_sent - 1 : max_sent;
 }
 
-static uint32_t most_asked_and_told(uint32_t max_sent)
+/* Of all that goes through here. */
+static uint32_t most_in_all(uint32_t max_sent)
 {
-	return max_sent >= 4 ? max_sent - 1 : max_sent;
+	return max_sent >= HOLD_LEAST_CONNECTIONS ? max_sent - 1 : max_sent;
 }
 
 static uint32_t most_told(uint32_t max_sent)
 {
-	return max_sent >= 4 ? max_sent - max_sent / 4 : max_sent;
+	return max_sent >= HOLD_LEAST_CONNECTIONS ? max_sent - max_sent / 4
+						  : max_sent;
 }
 
 static uint32_t most_told_in_stream(uint32_t max_sent)
 {
-	return max_sent >= 4 ? (max_sent + 1) / 2 : max_sent;
+	return max_sent >= HOLD_LEAST_CONNECTIONS ? (max_sent + 1) / 2
+						  : max_sent;
 }
 
 static bool may_tell(const struct queue *q, uint32_t max_sent, unsigned stream)
 {
-	return q->n_sent < most_asked_and_told(max_sent) &&
+	return q->n_sent < most_in_all(max_sent) &&
 	       q->n_told < most_told(max_sent) &&
 	       q->n_told_in[stream] < most_told_in_stream(max_sent);
 }
@@ -61,10 +65,10 @@ static bool may_go(const struct queue *q, const struct pool_call *call,
 	case POOL_TELL:
 		return !open && may_tell(q, max_sent, call->stream);
 	case POOL_ASK:
-		return q->n_sent < most_asked_and_told(max_sent) &&
+		return q->n_sent < most_in_all(max_sent) &&
 		       q->n_asked < most_asked(max_sent);
 	default:
-		return q->n_sent < max_sent;
+		return q->n_sent < most_in_all(max_sent);
 	}
 }
 

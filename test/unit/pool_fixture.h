@@ -77,7 +77,7 @@ struct pool_call *submit_request(struct fixture *f, struct got *got,
 				 const struct pool_request *req);
 
 void wait_for_wake(struct fixture *f);
-/* As the broker does: collect when woken. */
+/* As the broker does: collect when woken, and when it is time. */
 void collect(struct fixture *f, const struct got *got);
 void collect_all(struct fixture *f, struct got *got, size_t n);
 /* Submit and collect. */

@@ -590,13 +590,13 @@ static void test_as_many_in_parallel_as_allowed(void **state)
 	hold_answers(f);
 	for (i = 0; i < COUNT(got); i++)
 		submit(f, &got[i]);
-	assert_true(http_server_wait_held(f->server, 97));
-	wait_queued(f, f->url, 3);
+	assert_true(http_server_wait_held(f->server, 98));
+	wait_queued(f, f->url, 2);
 	f->kind = POOL_HOLD;
 	assert_int_equal(pool_wait(f->pool, submit_to(f, &held, f->url),
 				   pool_now_us() + 50000),
 			 -ETIMEDOUT);
-	assert_int_equal(counts_of(f).most_open, 98);
+	assert_int_equal(counts_of(f).most_open, 99);
 	answer_at_once(f);
 	collect(f, &held);
 	clear(&held);

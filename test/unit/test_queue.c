@@ -451,6 +451,9 @@ static unsigned flood(enum pool_kind kind, unsigned streams, uint32_t max_sent)
 static void expect_shares(uint32_t max_sent, unsigned asked, unsigned told,
 			  unsigned stream)
 {
+	/* the owner's thread has one of its own */
+	unsigned all = max_sent < 4 ? max_sent : max_sent - 1;
+
 	set_up(NULL);
 	assert_int_equal(flood(POOL_TELL, 1, max_sent), stream);
 	tear_down(NULL);
@@ -459,10 +462,10 @@ static void expect_shares(uint32_t max_sent, unsigned asked, unsigned told,
 	tear_down(NULL);
 	set_up(NULL);
 	assert_int_equal(flood(POOL_ASK, 1, max_sent), asked);
-	assert_int_equal(flood(POOL_HOLD, 1, max_sent), max_sent - asked);
+	assert_int_equal(flood(POOL_HOLD, 1, max_sent), all - asked);
 	tear_down(NULL);
 	set_up(NULL);
-	assert_int_equal(flood(POOL_HOLD, 1, max_sent), max_sent);
+	assert_int_equal(flood(POOL_HOLD, 1, max_sent), all);
 	tear_down(NULL);
 }
 
@@ -490,8 +493,8 @@ static void test_nobody_takes_it_all(void **state)
 	assert_int_equal(flood(POOL_ASK, 1, 16), 14);
 	told = flood(POOL_TELL, 1, 16);
 	assert_int_equal(told, 1);
-	assert_int_equal(flood(POOL_HOLD, 1, 16), 1);
-	assert_int_equal(q.n_sent, 16);
+	assert_int_equal(flood(POOL_HOLD, 1, 16), 0);
+	assert_int_equal(q.n_sent, 15);
 }
 
 static void test_a_share_that_is_given_back_is_free(void **state)
