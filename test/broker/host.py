@@ -48,6 +48,9 @@ ALL = tuple(h + m for h in BOTH for m in ("", "_m5")) + LIFE
 
 UNBOUNDED = {"blocking_budget": 1000, "blocking_timeout": 20000}
 
+# For tests that fail in a row on purpose: no breaker opens for it.
+STEADY = {"vmq_webhooks.breaker_failures": 1000}
+
 TROUBLE = re.compile(
     r"ERROR: (?:Address|Leak|Thread|Memory)Sanitizer|runtime error:"
     r"|ERROR SUMMARY: [1-9]|definitely lost: [1-9]"
@@ -468,6 +471,19 @@ class BrokerTest(unittest.TestCase):
         c = self.client(broker, client_id, version)
         c.connect(username, password, **kw)
         return c
+
+    def recover(self, broker, client_id="recover"):
+        """Log in until it succeeds: until a probe closed the breaker."""
+        deadline = time.monotonic() + 5 * self.scale
+        while True:
+            c = self.client(broker, client_id)
+            if c.connect("u", "p", rc=None)["rc"] == 0:
+                c.disconnect()
+                return
+            c.close()
+            if time.monotonic() > deadline:
+                self.fail("the breaker stays open")
+            time.sleep(0.01)
 
     def subscriber(self, broker, *filters, client_id="sub", version=4):
         c = self.online(broker, client_id, version, username="reader")

@@ -46,14 +46,15 @@ class RegisterTime(BrokerTest):
         return ep, self.broker(conf)
 
     def test_response_timeout(self):
-        ep, b = self.slow(Stall(), 300)
         for v in VERSIONS:
+            ep, b = self.slow(Stall(), 300)
             began = time.monotonic()
             c = self.client(b, "c%d" % v, v)
             c.connect("u", "p", rc=REFUSED[v])
             took = time.monotonic() - began
             self.assertGreater(took, 0.25)
             self.assertLess(took, 0.9 * self.scale)
+            self.assertEqual(ep.count(self.hook("auth_on_register", v)), 1)
 
     def test_response_timeout_bounds_the_whole_call(self):
         ep, b = self.slow(Drip(0.03 * self.scale), 300)
@@ -75,9 +76,12 @@ class RegisterTime(BrokerTest):
         ep, b = self.slow(None, 200)
         stall = ep.answers["auth_on_register"] = Stall(OK)
         self.client(b, "c1").connect("u", "p", rc=5)
-        ep.answers["auth_on_register"] = DENY
+        ep.answers["auth_on_register"] = \
+            lambda r: DENY if r["client_id"] == "c1" else OK
         stall.release()
+        self.recover(b)
         self.client(b, "c1").connect("u", "p", rc=5)
+        self.assertEqual(ep.count("auth_on_register", client_id="c1"), 2)
         ep.answers["auth_on_register"] = OK
         self.online(b, "c1")
 

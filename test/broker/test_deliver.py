@@ -3,7 +3,7 @@
 import base64
 
 from endpoint import DENY, NEXT, OK, Drop, Stall, ok
-from host import ALL, BrokerTest, endpoint_conf
+from host import ALL, STEADY, BrokerTest, endpoint_conf
 
 VERSIONS = (3, 4, 5)
 DELIVER = ("on_deliver", "on_deliver_m5")
@@ -434,7 +434,7 @@ class Asked(DeliverTest):
 
     def test_unmodified(self):
         """An error, next, or what is no valid reply delivers as it is."""
-        ep, b = self.stage()
+        ep, b = self.stage(STEADY)
         pub = self.online(b, "pub", 5)
         cs = {v: self.online(b, "c%d" % v, v) for v in VERSIONS}
         for c in cs.values():

@@ -4,7 +4,7 @@ ours: on_error, default_policy, read_checks, publish_denied."""
 import subprocess
 
 from endpoint import DENY, NEXT, OK, Drop, Reset, Stall, ok
-from host import ALL, AUTH, BrokerTest, endpoint_conf
+from host import ALL, AUTH, STEADY, BrokerTest, endpoint_conf
 
 VERSIONS = (3, 4, 5)
 REFUSED = {3: 5, 4: 5, 5: 0x87}
@@ -32,6 +32,7 @@ class OnError(BrokerTest):
                              **options)
         conf.update(endpoint_conf(ep.url, [h for h in ALL
                                            if h not in hooks and rest], "z"))
+        conf.update(STEADY)
         return ep, self.broker(conf)
 
     def login(self, b, version, fine):
@@ -115,11 +116,13 @@ class OnError(BrokerTest):
         first, second = self.endpoint(), self.endpoint()
         conf = endpoint_conf(first.url, AUTH, "a", on_error="next")
         conf.update(endpoint_conf(second.url, ALL, "b"))
+        conf.update(STEADY)
         b = self.broker(conf)
         for n, answer in enumerate(self.NONE):
             with self.subTest(answer=answer):
                 first.answers["*"] = answer
                 self.login(b, 4, True)
+                self.assertEqual(first.count("auth_on_register"), n + 1)
                 self.assertEqual(second.count("auth_on_register"), n + 1)
         second.answers["auth_on_register"] = DENY
         self.login(b, 4, False)
@@ -131,14 +134,17 @@ class OnError(BrokerTest):
             ep, b = self.stage(on_error, response_timeout=self.ms(150))
             ep.answers["*"] = Stall()
             self.login(b, 4, fine)
-            ep.answers.clear()
+            self.assertEqual(ep.count("auth_on_register"), 1)
+            ep, b = self.stage(on_error, response_timeout=self.ms(150))
             ep.answers["auth_on_publish_m5"] = Stall()
             self.publish(b, 5, fine)
+            self.assertEqual(ep.count("auth_on_publish_m5"), 1)
 
     def test_connection_refused(self):
         for on_error, fine in (("deny", False), ("next", False),
                                ("allow", True)):
             conf = endpoint_conf(self.nobody(), AUTH, on_error=on_error)
+            conf.update(STEADY)
             b = self.broker(conf)
             for v in VERSIONS:
                 self.login(b, v, fine)

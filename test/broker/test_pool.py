@@ -2,7 +2,7 @@
 
 import time
 
-from endpoint import Delay, Stall
+from endpoint import OK, Delay, Stall
 from host import ALL, BrokerTest, endpoint_conf
 
 TELL = [h for h in ALL if not h.startswith("auth")]
@@ -53,13 +53,35 @@ class Pool(BrokerTest):
         self.assertEqual(told.most_open, 3)
 
     def test_grows_to_the_limit(self):
-        asked, told, b = self.stage(pool_max_connections=5)
-        stall = told.answers["on_client_wakeup"] = Stall()
-        for i in range(5):
-            self.online(b, "c%d" % i)
-        told.wait_for("on_client_wakeup", 5)
-        self.assertEqual(told.open_connections(), 5)
+        """Up to there for all together: no hook's notifications have more
+        than half, all of them no more than three quarters, and one is kept
+        for the call that holds the broker."""
+        ep = self.endpoint()
+        b = self.hooked(ep, conf={"vmq_webhooks.pool_max_connections": 5})
+        clients = [self.online(b, "c%d" % i) for i in range(7)]
+        for i in range(7):
+            ep.wait_for("on_register", client_id="c%d" % i)
+        stall = Stall()
+        for hook in ("on_publish", "on_subscribe", "auth_on_subscribe"):
+            ep.answers[hook] = stall
+        for c in clients[:5]:
+            c.publish("t", "x", 1)
+        ep.wait_for("on_publish", 3)
+        ep.answers["auth_on_subscribe"] = OK
+        for c in clients[5:]:
+            c.subscribe("t")
+        ep.wait_for("on_subscribe")
+        ep.answers["auth_on_subscribe"] = stall
+        clients[0].send_subscribe("u")
+        ep.wait_for("auth_on_subscribe", 3)
+        self.assertEqual(ep.count("on_publish"), 3)
+        self.assertEqual(ep.count("on_subscribe"), 1)
+        self.assertEqual(ep.open_connections(), 5)
         stall.release()
+        clients[0].wait("SUBACK")
+        ep.wait_for("on_publish", 5)
+        ep.wait_for("on_subscribe", 3)
+        self.assertEqual(ep.most_open, 5)
 
     def test_one_connection_is_enough(self):
         asked, told, b = self.stage(pool_max_connections=1)

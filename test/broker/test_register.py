@@ -85,9 +85,11 @@ class Register(BrokerTest):
         for r in list(ep.requests):
             names = [k.lower() for k, _ in r.headers]
             self.assertEqual(len(names), len(set(names)), names)
+            told = {"webhook-sequence"} if r.hook not in AUTH else set()
             self.assertEqual(set(names) - {"user-agent"},
                              {"content-type", "vernemq-hook", "host",
-                              "content-length"})
+                              "content-length", "webhook-id",
+                              "webhook-timestamp", "webhook-epoch"} | told)
             self.assertEqual(r.header("content-type"), "application/json")
             self.assertEqual(r.header("host"), "127.0.0.1:%d" % ep.port)
             self.assertEqual(r.header("content-length"), str(len(r.raw)))
@@ -299,7 +301,7 @@ class Register(BrokerTest):
 
     def test_transport_errors_are_refused(self):
         ep = self.endpoint()
-        b = self.hooked(ep)
+        b = self.hooked(ep, conf=STEADY)
         for i, answer in enumerate((
                 Drop(), Reset(), Raw(b"garbage\r\n\r\n", close=True),
                 Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n"
@@ -310,6 +312,7 @@ class Register(BrokerTest):
             with self.subTest(answer=i):
                 ep.answers["auth_on_register"] = answer
                 self.refusal(b, "c%d" % i)
+        self.assertEqual(ep.count("auth_on_register"), i + 1)
         ep.answers.clear()
         self.online(b, "last")
 
@@ -380,12 +383,13 @@ class Register(BrokerTest):
         ep = self.endpoint()
         b = self.hooked(ep, conf={"vmq_webhooks.hook00.response_timeout":
                                   self.ms(200)})
-        answers = [OK, DENY, b"nonsense", (500, {}, OK), Drop(), Stall(),
-                   ok(bogus=1)]
+        answers = [OK, DENY, b"nonsense", (500, {}, OK), Drop(),
+                   ok(bogus=1), Stall()]
         for i, answer in enumerate(answers):
             ep.answers["auth_on_register"] = answer
             c = self.client(b, "c%d" % i)
             c.connect("u", "sesame-in-clear", rc=None)
+        self.assertEqual(ep.count("auth_on_register"), len(answers))
         self.assertNotIn("sesame", b.log())
         self.assertEqual(ep.requests[0]["password"], "sesame-in-clear")
 
