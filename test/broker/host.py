@@ -22,6 +22,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
@@ -47,6 +48,10 @@ AUTH = tuple(h + m for h in BOTH[:3] for m in ("", "_m5"))
 ALL = tuple(h + m for h in BOTH for m in ("", "_m5")) + LIFE
 
 UNBOUNDED = {"blocking_budget": 1000, "blocking_timeout": 20000}
+
+# What users have who set nothing.
+BOUNDED = {"vmq_webhooks.blocking_budget": 500,
+           "vmq_webhooks.blocking_timeout": 1000}
 
 # For tests that fail in a row on purpose: no breaker opens for it.
 STEADY = {"vmq_webhooks.breaker_failures": 1000}
@@ -406,6 +411,40 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.unix_path)
 
 
+class Probe:
+    """A client that does nothing but ping, and how long it had to wait."""
+
+    def __init__(self, client):
+        self.client = client
+        self.waits = []         # (from, seconds)
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.over.wait(0.001):
+            began = time.monotonic()
+            self.client.barrier(timeout=30)
+            self.waits.append((began, time.monotonic() - began))
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+        return self
+
+    def longest(self):
+        return max(wait for _, wait in self.waits)
+
+    def worst_second(self):
+        """The most that it waited in any second, leaving out what a ping
+        takes on a machine that does other things as well."""
+        waits = [(a, a + w) for a, w in self.waits if w > 0.005]
+        return max([sum(min(b, start + 1) - max(a, start)
+                        for a, b in waits if b > start and a < start + 1)
+                    for start in [a for a, _ in waits] +
+                    [b - 1 for _, b in waits]], default=0)
+
+
 class BrokerTest(unittest.TestCase):
     """What tests of the live broker have in common."""
 
@@ -471,6 +510,12 @@ class BrokerTest(unittest.TestCase):
         c = self.client(broker, client_id, version)
         c.connect(username, password, **kw)
         return c
+
+    def probe(self, broker, client_id="probe"):
+        """A client of its own, logged in, that pings from now on."""
+        probe = Probe(self.online(broker, client_id))
+        self.addCleanup(probe.stop)
+        return probe
 
     def recover(self, broker, client_id="recover"):
         """Log in until it succeeds: until a probe closed the breaker."""
