@@ -298,8 +298,10 @@ static void start_ready(struct endpoint *ep)
  * that probe. */
 static bool is_broken(struct endpoint *ep, struct pool_call *call)
 {
-	if (!breaker_is_open(ep->breaker) || call->kind == POOL_TELL ||
-	    call->kind == POOL_ASIDE)
+	if (call->kind == POOL_ASIDE)
+		return queue_has_enough_aside(&ep->queue,
+					      ep->opts.max_connections);
+	if (!breaker_is_open(ep->breaker) || call->kind == POOL_TELL)
 		return false;
 	call->probe = call->kind == POOL_ASK &&
 		      breaker_claim_probe(ep->breaker, loop_now_ms(ep->loop));

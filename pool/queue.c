@@ -23,7 +23,8 @@ struct lane {
 /*
  * Shares: with few connections whoever comes first has them. With more, one
  * is left to the owner's thread (hold.h), one to notifications when many logins
- * hang, and a hook whose calls hang leaves half to the others.
+ * hang, and a hook whose calls hang leaves half to the others. Probes that
+ * hang have a quarter.
  */
 
 static uint32_t most_asked(uint32_t max_sent)
@@ -49,6 +50,12 @@ static uint32_t most_told_in_stream(uint32_t max_sent)
 {
 	return max_sent >= HOLD_LEAST_CONNECTIONS ? (max_sent + 1) / 2
 						  : max_sent;
+}
+
+bool queue_has_enough_aside(const struct queue *q, uint32_t max_sent)
+{
+	return q->n_aside >=
+	       (max_sent >= HOLD_LEAST_CONNECTIONS ? max_sent / 4 : 1);
 }
 
 static bool may_tell(const struct queue *q, uint32_t max_sent, unsigned stream)
@@ -93,6 +100,8 @@ static void count_sent(struct queue *q, const struct pool_call *call, int n)
 	q->n_sent += (uint32_t)n;
 	if (call->kind == POOL_ASK)
 		q->n_asked += (uint32_t)n;
+	if (call->kind == POOL_ASIDE)
+		q->n_aside += (uint32_t)n;
 	if (call->kind != POOL_TELL)
 		return;
 	q->n_told += (uint32_t)n;

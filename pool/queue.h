@@ -25,8 +25,9 @@ struct queue {
 	uint32_t waiting; /* in lanes, ready, resting */
 	uint64_t waiting_bytes;
 	uint32_t n_sent;
-	/* Of those by kind: POOL_ASK, POOL_TELL, and the latter by stream. */
-	uint32_t n_asked, n_told, n_told_in[POOL_STREAMS];
+	/* Of those by kind: POOL_ASK, POOL_ASIDE, POOL_TELL, and the latter
+	 * by stream. */
+	uint32_t n_asked, n_aside, n_told, n_told_in[POOL_STREAMS];
 };
 
 /*
@@ -50,6 +51,10 @@ struct pool_call *queue_next(const struct queue *q, uint32_t max_sent,
 
 /* The next POOL_TELL that could be a probe; or NULL. */
 struct pool_call *queue_next_told(const struct queue *q, uint32_t max_sent);
+
+/* Whether as many POOL_ASIDE calls are under way as may be: an endpoint that
+ * leaves them all without an answer is not to fill up with them. */
+bool queue_has_enough_aside(const struct queue *q, uint32_t max_sent);
 
 /* From ready to under way. */
 void queue_send(struct queue *q, struct pool_call *call);

@@ -4,7 +4,7 @@ import base64
 import json
 
 from endpoint import DENY, NEXT, OK, Drop, Raw, Reset, Stall, ok
-from host import ALL, BrokerTest, endpoint_conf, file_text
+from host import ALL, AUTH, STEADY, BrokerTest, endpoint_conf, file_text
 
 REFUSED = {3: 5, 4: 5, 5: 0x87}
 VERSIONS = (3, 4, 5)
