@@ -128,9 +128,11 @@ static void pass_away(struct plugin *p, struct client *c, struct client *taker,
 		return;
 	}
 	/* In MQTT 5 a delayed will may still come, and then it must be known
-	 * to be one. */
+	 * to be one; but nothing is told of it. */
 	if (taker || !ended || !c->m5 || c->state == CLIENT_OFFLINE)
 		client_doom(&p->clients, c);
+	else
+		client_part(&p->clients, c);
 	c->state = CLIENT_LEFT;
 }
 

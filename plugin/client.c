@@ -27,6 +27,13 @@ static void unknow(struct client_table *t, const char *id)
 		t->unknow(t->arg, id);
 }
 
+void client_part(struct client_table *t, struct client *c)
+{
+	if (!c->parted)
+		unknow(t, c->id);
+	c->parted = true;
+}
+
 static bool unlink_doomed(struct client_table *t, struct client *c)
 {
 	for (struct client **p = &t->doomed; *p; p = &(*p)->next_doomed) {
@@ -113,7 +120,7 @@ static void end(struct client_table *t, struct client *c)
 	memset(&c->limits, 0, sizeof(c->limits));
 	client_take_arrival(t, c);
 	client_decided(t, c);
-	unknow(t, c->id);
+	client_part(t, c);
 	free(c->id);
 	free(c->mountpoint);
 	c->mountpoint = NULL;
@@ -121,7 +128,7 @@ static void end(struct client_table *t, struct client *c)
 	c->id = NULL;
 	c->login = NULL;
 	c->state = CLIENT_UNASKED;
-	c->clean = c->m5 = c->deferred = c->unfit = false;
+	c->clean = c->m5 = c->deferred = c->unfit = c->parted = false;
 	c->doomed = 0;
 }
 
@@ -270,8 +277,10 @@ int client_rename(struct client_table *t, struct client *c, const char *id)
 
 	if (!copy)
 		return -ENOMEM;
-	know(t, copy);
-	unknow(t, c->id);
+	if (!c->parted) {
+		know(t, copy);
+		unknow(t, c->id);
+	}
 	free(c->id);
 	c->id = copy;
 	return 0;

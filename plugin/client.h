@@ -52,6 +52,7 @@ struct client {
 					 * once it is taken over */
 	bool m5;
 	bool deferred;               /* admitted, if at all, by others */
+	bool parted;                 /* client_part(): `unknow` was called */
 	uint64_t ticket;             /* CLIENT_PENDING */
 	const struct verdict *login; /* changes to apply at CONNECT */
 	char *auth_method;           /* of an exchange with us */
@@ -124,6 +125,10 @@ void client_hand_filters(struct client *from, struct client *to);
 
 /* It goes by another id from now on. Returns 0 or -ENOMEM. */
 int client_rename(struct client_table *t, struct client *c, const char *id);
+
+/* Nothing will be told of it any more, although its entry stays: `unknow` is
+ * called now. */
+void client_part(struct client_table *t, struct client *c);
 
 /* Forget it two beats from now: its will is out by then. */
 void client_doom(struct client_table *t, struct client *c);
