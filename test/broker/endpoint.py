@@ -190,6 +190,7 @@ class Connection:
     def __init__(self, endpoint, sock, number):
         self.endpoint, self.sock, self.number = endpoint, sock, number
         self.buf = b""
+        self.served = 0
         self.thread = threading.Thread(target=self.serve, daemon=True)
 
     def peer_is_there(self):
@@ -219,7 +220,26 @@ class Connection:
         self.buf += data
         return bool(data)
 
+    def idles(self):
+        """Wait for the next request for as long as the endpoint would: false
+        when that was too long, and then the connection is closed."""
+        idle = self.endpoint.idle
+        if idle is None or not self.served or self.buf:
+            return True
+        select.select([self.sock], [], [], idle)
+        if select.select([self.sock], [], [], 0)[0]:
+            return True
+        # What comes from here on is turned away by the kernel. What it took
+        # a moment before, nobody can know to be unread but us.
+        self.sock.shutdown(socket.SHUT_RDWR)
+        if self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            self.endpoint.torn += 1
+        return False
+
     def read(self):
+        if not self.idles():
+            return None
+        self.served += 1
         while b"\r\n\r\n" not in self.buf:
             if not self.fill():
                 return None
@@ -253,8 +273,11 @@ class Connection:
 class Endpoint:
     """A listening endpoint and its diary."""
 
-    def __init__(self, port=0, path="/hook", name="endpoint", **answers):
+    def __init__(self, port=0, path="/hook", name="endpoint", idle=None,
+                 **answers):
         self.answers = answers
+        self.idle = idle        # seconds until a kept connection is closed
+        self.torn = 0           # requests that came at that very moment
         self.path, self.name = path, name
         self.port = port
         self.changed = threading.Condition()

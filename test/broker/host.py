@@ -163,6 +163,7 @@ class Broker:
         for key, value in UNBOUNDED.items():
             self.conf.setdefault("vmq_webhooks." + key, value)
         self.env = dict(os.environ, **(env or {}))
+        self.wrap = []          # a command that executes the broker's
         self.process = None
         self.port = None
         self.saved = None
@@ -213,7 +214,7 @@ class Broker:
                            os.path.dirname(__file__), "valgrind.supp"),
                        "--trace-children=" +
                        ("yes" if wrapped(path) else "no")] + command
-        return command
+        return self.wrap + command
 
     def spawn(self):
         self.port = free_port()
