@@ -653,6 +653,976 @@ static void a_lost_notification_is_logged_and_the_next_ones_summed_up(
 	end(hooks);
 }
 
+/* ---- how long the broker may stand still ---- */
+
+#define MS     1000
+#define SECOND 1000000
+
+static struct webhook_stats *stats_of(struct hooks *hooks, enum hook_id hook,
+				      size_t i)
+{
+	return hooks_settings_now(hooks)->chain[hook][i].stats;
+}
+
+static struct webhook_stats *publish_stats(struct hooks *hooks)
+{
+	return stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 0);
+}
+
+static struct hooks *publish_with(const char *key, const char *value)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "auth_on_publish", "http://joe:pw@one/"),
+		{ key, value },
+	};
+
+	return hooks_of(opts, 3);
+}
+
+/* One after the other, the first of them lenient. */
+static struct hooks *three_publishes(void)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "auth_on_publish", "http://one/"),
+		HOOK("b", "auth_on_publish", "http://two/"),
+		HOOK("c", "auth_on_publish", "http://three/"),
+		{ "vmq_webhooks.a.on_error", "next" },
+		{ "vmq_webhooks.b.on_error", "next" },
+		{ "vmq_webhooks.blocking_timeout", "300" },
+		{ "vmq_webhooks.blocking_budget", "1000" },
+	};
+
+	return hooks_of(opts, 10);
+}
+
+/* The same as one callback of the broker. Returns how long it took. */
+static int64_t callback(struct hooks *hooks, const struct event *ev,
+			enum decision expected)
+{
+	int64_t before = broker.now_us;
+
+	hooks_refresh(hooks);
+	assert_int_equal(ask(hooks, ev), expected);
+	return broker.now_us - before;
+}
+
+static void one_callback_is_bounded_with_its_whole_chain(void **state)
+{
+	struct hooks *hooks = three_publishes();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(200 * MS);
+	fake_pool_will_answer(200, NEXT, NULL);
+	fake_pool_will_answer(200, OK, NULL);
+	/* of the second 100 ms are left, of the third nothing */
+	assert_int_equal(callback(hooks, &ev, DECISION_DENY), 300 * MS);
+	assert_int_equal(fake_calls_count, 2);
+	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 1)->errors, 1);
+	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 2)->unasked, 1);
+	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 2)->errors, 0);
+	/* the next callback has its own time */
+	fake_pool_takes(20 * MS);
+	assert_int_equal(callback(hooks, &ev, DECISION_OK), 20 * MS);
+	end(hooks);
+}
+
+static void two_questions_of_one_callback_share_its_time(void **state)
+{
+	struct hooks *hooks =
+		publish_with("vmq_webhooks.blocking_budget", "1000");
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(600 * MS);
+	fake_pool_will_answer(200, OK, NULL);
+	fake_pool_will_answer(200, OK, NULL);
+	assert_int_equal(callback(hooks, &ev, DECISION_OK), 600 * MS);
+	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
+	assert_int_equal(broker.now_us, 2000 * MS);
+	end(hooks);
+}
+
+static void the_endpoints_own_timeout_is_the_lesser_bound(void **state)
+{
+	struct hooks *hooks =
+		publish_with("vmq_webhooks.a.response_timeout", "40");
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(10 * (int64_t)SECOND);
+	/* the pool ends it before, and is given a moment to say so */
+	assert_in_range(callback(hooks, &ev, DECISION_DENY), 40 * MS, 140 * MS);
+	assert_int_equal(fake_calls[0].timeout_ms, 40);
+	end(hooks);
+}
+
+static void many_short_calls_are_bounded_together(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(60 * MS);
+	for (unsigned i = 0; i < 9; i++)
+		fake_pool_will_answer(200, OK, NULL);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(callback(hooks, &ev, DECISION_OK), 60 * MS);
+	/* 20 ms are left */
+	assert_int_equal(callback(hooks, &ev, DECISION_DENY), 20 * MS);
+	assert_int_equal(fake_calls_count, 9);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(callback(hooks, &ev, DECISION_DENY), 0);
+	assert_int_equal(fake_calls_count, 9);
+	assert_int_equal(publish_stats(hooks)->unasked, 100);
+	assert_int_equal(publish_stats(hooks)->requests, 8);
+	end(hooks);
+}
+
+static void it_comes_back_as_the_second_slides(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+	int64_t first = broker.now_us;
+
+	(void)state;
+	fake_pool_takes(100 * MS);
+	for (unsigned i = 0; i < 6; i++)
+		fake_pool_will_answer(200, OK, NULL);
+	for (unsigned i = 0; i < 5; i++)
+		callback(hooks, &ev, DECISION_OK);
+	callback(hooks, &ev, DECISION_DENY);
+	broker.now_us = first + SECOND;
+	assert_int_equal(callback(hooks, &ev, DECISION_DENY), 0);
+	broker.now_us = first + SECOND + 100 * MS;
+	assert_int_equal(callback(hooks, &ev, DECISION_OK), 100 * MS);
+	assert_int_equal(fake_calls_count, 6);
+	end(hooks);
+}
+
+static void beyond_the_bounds_on_error_decides_without_a_call(void **state)
+{
+	static const struct {
+		const char *on_error;
+		enum decision decision;
+	} cases[] = {
+		{ "deny", DECISION_DENY },
+		{ "next", DECISION_NEXT },
+		{ "allow", DECISION_OK },
+	};
+	struct event ev = publish("t");
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct hooks *hooks = publish_with("vmq_webhooks.a.on_error",
+						   cases[i].on_error);
+
+		fake_pool_takes(SECOND);
+		assert_int_equal(callback(hooks, &ev, cases[i].decision),
+				 500 * MS);
+		assert_int_equal(callback(hooks, &ev, cases[i].decision), 0);
+		assert_int_equal(fake_calls_count, 1);
+		assert_int_equal(publish_stats(hooks)->allowed_on_error,
+				 cases[i].decision == DECISION_OK ? 2 : 0);
+		end(hooks);
+	}
+}
+
+static void a_kept_answer_needs_no_time(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event a = publish("a"), b = publish("b");
+
+	(void)state;
+	fake_pool_will_answer(200, OK, "max-age=10");
+	callback(hooks, &a, DECISION_OK);
+	fake_pool_takes(SECOND);
+	callback(hooks, &b, DECISION_DENY);
+	assert_int_equal(callback(hooks, &a, DECISION_OK), 0);
+	end(hooks);
+}
+
+static void delayed_logins_need_none_either(void **state)
+{
+	struct hooks *hooks = two_logins();
+	struct event ev = login("c"), held = login("d");
+
+	(void)state;
+	fake_pool_takes(SECOND);
+	callback(hooks, &held, DECISION_DENY);
+	ask_later(hooks, &ev);
+	fake_pool_answer(1, 200, OK, NULL);
+	assert_int_equal(broker.decision, DECISION_OK);
+	end(hooks);
+}
+
+static void a_thousand_is_no_bound(void **state)
+{
+	struct hooks *hooks =
+		publish_with("vmq_webhooks.blocking_budget", "1000");
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(900 * MS);
+	for (unsigned i = 0; i < 10; i++) {
+		fake_pool_will_answer(200, OK, NULL);
+		assert_int_equal(callback(hooks, &ev, DECISION_OK), 900 * MS);
+	}
+	end(hooks);
+}
+
+static void a_shutdown_has_two_seconds_in_all(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(400 * MS);
+	hooks_shut_down(hooks);
+	for (unsigned i = 0; i < 5; i++) {
+		fake_pool_will_answer(200, OK, NULL);
+		assert_int_equal(callback(hooks, &ev, DECISION_OK), 400 * MS);
+	}
+	broker.now_us += 10 * (int64_t)SECOND;
+	assert_int_equal(callback(hooks, &ev, DECISION_DENY), 0);
+	end(hooks);
+}
+
+/* ---- what is given up on ---- */
+
+static void a_late_answer_is_kept(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(10 * (int64_t)SECOND);
+	callback(hooks, &ev, DECISION_DENY);
+	assert_int_equal(publish_stats(hooks)->requests, 0);
+	fake_pool_answer(0, 200, OK, "max-age=10");
+	assert_int_equal(publish_stats(hooks)->requests, 1);
+	assert_int_equal(callback(hooks, &ev, DECISION_OK), 0);
+	assert_int_equal(fake_calls_count, 1);
+	end(hooks);
+}
+
+static void a_late_answer_without_max_age_is_not(void **state)
+{
+	static const char *const bodies[] = { OK, DENY, NEXT };
+	struct event ev = publish("t");
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct hooks *hooks = one_publish();
+
+		fake_pool_takes(10 * (int64_t)SECOND);
+		callback(hooks, &ev, DECISION_DENY);
+		fake_pool_answer(0, 200, bodies[i], i ? "max-age=10" : NULL);
+		broker.now_us += 2 * SECOND;
+		fake_pool_takes(0);
+		callback(hooks, &ev, DECISION_DENY);
+		assert_int_equal(fake_calls_count, 2);
+		end(hooks);
+	}
+}
+
+static void a_late_answer_is_not_kept_past_a_clear(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(10 * (int64_t)SECOND);
+	callback(hooks, &ev, DECISION_DENY);
+	hooks_cache_clear(hooks);
+	fake_pool_answer(0, 200, OK, "max-age=10");
+	broker.now_us += 2 * SECOND;
+	callback(hooks, &ev, DECISION_DENY);
+	assert_int_equal(fake_calls_count, 2);
+	end(hooks);
+}
+
+/* Nobody is there any longer for a late answer to decide about. */
+static void a_late_answer_completes_nothing(void **state)
+{
+	struct hooks *hooks = two_logins();
+	struct event ev = login("c");
+
+	(void)state;
+	fake_pool_takes(10 * (int64_t)SECOND);
+	callback(hooks, &ev, DECISION_DENY);
+	fake_pool_answer(0, 200, NEXT, NULL);
+	assert_int_equal(broker.completed + broker.voided, 0);
+	assert_int_equal(fake_calls_count, 1);
+	end(hooks);
+}
+
+static void a_late_failure_is_counted_once(void **state)
+{
+	struct event ev = publish("t");
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct hooks *hooks = one_publish();
+		unsigned logged;
+
+		fake_pool_takes(10 * (int64_t)SECOND);
+		callback(hooks, &ev, DECISION_DENY);
+		assert_int_equal(publish_stats(hooks)->errors, 1);
+		logged = broker.logged;
+		switch (i) {
+		case 0:
+			fake_pool_fail(0, -ETIMEDOUT);
+			break;
+		case 1:
+			fake_pool_answer(0, 503, "", NULL);
+			break;
+		case 2:
+			fake_pool_answer(0, 404, "", NULL);
+			break;
+		default:
+			fake_pool_answer(0, 200, "{", NULL);
+		}
+		assert_int_equal(publish_stats(hooks)->errors, 1);
+		assert_int_equal(publish_stats(hooks)->requests, 1);
+		broker.now_us += 20 * (int64_t)SECOND;
+		hooks_tick(hooks);
+		assert_int_equal(broker.logged, logged);
+		end(hooks);
+	}
+}
+
+/* ---- the breaker is open ---- */
+
+static void open_on_error_decides_without_a_call(void **state)
+{
+	static const struct {
+		const char *on_error;
+		enum decision decision;
+	} cases[] = {
+		{ "deny", DECISION_DENY },
+		{ "next", DECISION_NEXT },
+		{ "allow", DECISION_OK },
+	};
+	struct event ev = publish("t");
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct hooks *hooks = publish_with("vmq_webhooks.a.on_error",
+						   cases[i].on_error);
+
+		fake_pool_looks(POOL_LOOK_OPEN);
+		fake_pool_takes(SECOND);
+		assert_int_equal(callback(hooks, &ev, cases[i].decision), 0);
+		assert_int_equal(fake_calls_count, 0);
+		assert_int_equal(publish_stats(hooks)->unasked, 1);
+		assert_int_equal(publish_stats(hooks)->errors, 0);
+		/* well again */
+		fake_pool_looks(POOL_LOOK_GOOD);
+		fake_pool_takes(0);
+		fake_pool_will_answer(200, OK, NULL);
+		callback(hooks, &ev, DECISION_OK);
+		end(hooks);
+	}
+}
+
+static void open_next_goes_on_down_the_chain(void **state)
+{
+	struct hooks *hooks = three_publishes();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_will_answer(200, NEXT, NULL);
+	fake_pool_will_answer(200, NEXT, NULL);
+	fake_pool_will_answer(200, OK, "max-age=10");
+	callback(hooks, &ev, DECISION_OK);
+	fake_pool_looks(POOL_LOOK_OPEN);
+	/* past two that are open, to the answer of the third */
+	callback(hooks, &ev, DECISION_OK);
+	assert_int_equal(fake_calls_count, 3);
+	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 0)->unasked, 1);
+	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 1)->unasked, 1);
+	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 2)->unasked, 0);
+	end(hooks);
+}
+
+static void a_probe_is_sent_and_not_waited_for(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_looks(POOL_LOOK_PROBE);
+	fake_pool_takes(SECOND);
+	assert_int_equal(callback(hooks, &ev, DECISION_DENY), 0);
+	assert_int_equal(fake_calls_count, 1);
+	assert_int_equal(fake_calls[0].kind, POOL_ASIDE);
+	assert_int_equal(publish_stats(hooks)->unasked, 1);
+	assert_int_equal(publish_stats(hooks)->held_calls, 0);
+	/* what it brings is there for the next one */
+	fake_pool_answer(0, 200, OK, "max-age=10");
+	assert_int_equal(publish_stats(hooks)->requests, 1);
+	callback(hooks, &ev, DECISION_OK);
+	assert_int_equal(fake_calls_count, 1);
+	end(hooks);
+}
+
+/* It is nobody's time that it takes. */
+static void a_probe_is_sent_beyond_the_bounds_too(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(SECOND);
+	callback(hooks, &ev, DECISION_DENY);
+	fake_pool_looks(POOL_LOOK_PROBE);
+	assert_int_equal(callback(hooks, &ev, DECISION_DENY), 0);
+	assert_int_equal(fake_calls_count, 2);
+	assert_int_equal(fake_calls[1].kind, POOL_ASIDE);
+	end(hooks);
+}
+
+static void a_probe_that_fails_is_counted(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_looks(POOL_LOOK_PROBE);
+	callback(hooks, &ev, DECISION_DENY);
+	assert_int_equal(publish_stats(hooks)->errors, 0);
+	fake_pool_fail(0, -ETIMEDOUT);
+	assert_int_equal(publish_stats(hooks)->errors, 1);
+	/* and one that cannot be sent changes nothing */
+	fake_pool_refuse_next(-ENOMEM);
+	callback(hooks, &ev, DECISION_DENY);
+	assert_int_equal(fake_calls_count, 1);
+	assert_int_equal(publish_stats(hooks)->unasked, 2);
+	end(hooks);
+}
+
+/* The dispatcher knows better: it answers at once that it is open. */
+static void a_delayed_login_that_is_not_sent_is_unasked(void **state)
+{
+	struct hooks *hooks = lenient_login("next");
+	struct event ev = login("c");
+
+	(void)state;
+	fake_pool_looks(POOL_LOOK_OPEN);
+	ask_later(hooks, &ev);
+	assert_int_equal(fake_calls[0].kind, POOL_ASK);
+	fake_pool_fail(0, -EHOSTDOWN);
+	assert_int_equal(broker.completed, 1);
+	assert_int_equal(broker.decision, DECISION_NEXT);
+	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_REGISTER, 0)->unasked, 1);
+	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_REGISTER, 0)->errors, 0);
+	end(hooks);
+}
+
+static void a_full_queue_is_on_error_and_no_failure(void **state)
+{
+	struct hooks *hooks = publish_with("vmq_webhooks.a.on_error", "allow");
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_refuse_next(-EBUSY);
+	callback(hooks, &ev, DECISION_OK);
+	assert_int_equal(publish_stats(hooks)->unasked, 1);
+	assert_int_equal(publish_stats(hooks)->errors, 0);
+	/* our own trouble is a refusal, as ever */
+	fake_pool_refuse_next(-ENOMEM);
+	callback(hooks, &ev, DECISION_DENY);
+	end(hooks);
+}
+
+/* ---- what the operator sees of it ---- */
+
+static void standing_still_is_counted(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(30 * MS);
+	fake_pool_will_answer(200, OK, NULL);
+	callback(hooks, &ev, DECISION_OK);
+	fake_pool_takes(12345);
+	fake_pool_will_answer(200, OK, NULL);
+	callback(hooks, &ev, DECISION_OK);
+	assert_int_equal(publish_stats(hooks)->held_calls, 2);
+	assert_int_equal(publish_stats(hooks)->held_us, 42345);
+	/* in vain or not */
+	fake_pool_takes(SECOND);
+	callback(hooks, &ev, DECISION_DENY);
+	assert_int_equal(publish_stats(hooks)->held_calls, 3);
+	assert_int_equal(publish_stats(hooks)->held_us, 500 * MS);
+	end(hooks);
+}
+
+static void standing_still_for_long_is_said(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(100 * MS - 1);
+	fake_pool_will_answer(200, OK, NULL);
+	callback(hooks, &ev, DECISION_OK);
+	assert_int_equal(broker.logged, 0);
+	fake_pool_takes(100 * MS);
+	for (unsigned i = 0; i < 3; i++) {
+		fake_pool_will_answer(200, OK, NULL);
+		callback(hooks, &ev, DECISION_OK);
+	}
+	assert_int_equal(broker.logged, 1);
+	assert_non_null(strstr(broker.line, "auth_on_publish"));
+	assert_non_null(strstr(broker.line, "http://one/"));
+	assert_non_null(strstr(broker.line, "100 ms"));
+	broker.now_us += 11 * (int64_t)SECOND;
+	hooks_tick(hooks);
+	assert_int_equal(broker.logged, 2);
+	assert_non_null(strstr(broker.line, "2 more calls that held"));
+	hooks_tick(hooks);
+	assert_int_equal(broker.logged, 2);
+	end(hooks);
+}
+
+static void what_is_said_has_no_password(void **state)
+{
+	struct hooks *hooks = publish_with("vmq_webhooks.a.on_error", "deny");
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_takes(200 * MS);
+	fake_pool_will_answer(200, OK, NULL);
+	callback(hooks, &ev, DECISION_OK);
+	assert_int_equal(broker.logged, 1);
+	assert_null(strstr(broker.line, "pw"));
+	end(hooks);
+}
+
+static void what_was_not_asked_is_summed_up(void **state)
+{
+	struct hooks *hooks = one_publish();
+	struct event ev = publish("t");
+
+	(void)state;
+	fake_pool_looks(POOL_LOOK_OPEN);
+	for (unsigned i = 0; i < 50; i++)
+		callback(hooks, &ev, DECISION_DENY);
+	assert_int_equal(broker.logged, 1);
+	assert_non_null(strstr(broker.line, "breaker is open"));
+	hooks_stop(hooks);
+	assert_int_equal(broker.logged, 2);
+	assert_non_null(strstr(broker.line, "49 more questions not asked"));
+	hooks_destroy(hooks);
+	fake_pool_reset();
+}
+
+/* ---- headers ---- */
+
+/* A header's value in the n-th call, or NULL. */
+static const char *header(unsigned n, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < POOL_HEADERS_MAX; i++) {
+		const char *line = fake_calls[n].headers[i];
+
+		if (strncmp(line, name, len) == 0 && line[len] == ':')
+			return line + len + 2;
+	}
+	return NULL;
+}
+
+static void expect_sequence(unsigned n, const char *sequence)
+{
+	const char *is = header(n, "webhook-sequence");
+
+	if (sequence)
+		assert_string_equal(is ? is : "none", sequence);
+	else
+		assert_null(is);
+}
+
+static struct hooks *three_notifications(void)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "on_client_gone", "http://one/"),
+		HOOK("b", "on_client_wakeup", "http://one/"),
+		HOOK("c", "on_client_gone", "http://two/"),
+	};
+
+	return hooks_of(opts, 6);
+}
+
+static void tell(struct hooks *hooks, enum hook_id hook, const char *id)
+{
+	struct event ev = login(id);
+
+	ev.hook = hook;
+	hook_tell(hooks, &ev);
+}
+
+static void every_request_has_its_id_and_time(void **state)
+{
+	struct hooks *hooks = three_notifications();
+	struct event ev = login("c");
+
+	(void)state;
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	end(hooks);
+	hooks = two_logins();
+	ask(hooks, &ev);
+	ask_later(hooks, &ev);
+	assert_int_equal(fake_calls_count, 2);
+	assert_string_equal(header(0, "vernemq-hook"), "auth_on_register");
+	for (unsigned i = 0; i < 2; i++) {
+		assert_string_equal(header(i, "webhook-timestamp"),
+				    "1700000000");
+		assert_non_null(header(i, "webhook-id"));
+	}
+	end(hooks);
+}
+
+static void no_two_requests_have_the_same_id(void **state)
+{
+	char ids[12][96];
+	unsigned n = 0;
+
+	(void)state;
+	/* nor do two starts of the broker */
+	for (unsigned start = 0; start < 2; start++) {
+		struct hooks *hooks = three_notifications();
+
+		tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+		tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+		tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+		tell(hooks, HOOK_ON_CLIENT_WAKEUP, "d");
+		for (unsigned i = 0; i < fake_calls_count; i++)
+			snprintf(ids[n++], sizeof(ids[0]), "%s",
+				 header(i, "webhook-id"));
+		end(hooks);
+	}
+	assert_int_equal(n, 12);
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned k = 0; k < i; k++)
+			assert_string_not_equal(ids[i], ids[k]);
+}
+
+static void the_epoch_is_that_of_the_start(void **state)
+{
+	struct hooks *hooks = three_notifications();
+	char epoch[96];
+
+	(void)state;
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	broker.now_us += 3600 * (int64_t)SECOND;
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "d");
+	snprintf(epoch, sizeof(epoch), "%s", header(0, "webhook-epoch"));
+	/* microseconds, so that a start in the same second is another */
+	assert_int_equal(strlen(epoch), 16);
+	assert_memory_equal(epoch, "1700000000000", 13);
+	for (unsigned i = 1; i < fake_calls_count; i++)
+		assert_string_equal(header(i, "webhook-epoch"), epoch);
+	end(hooks);
+}
+
+static void events_of_one_client_to_one_endpoint_are_numbered(void **state)
+{
+	struct hooks *hooks = three_notifications();
+
+	(void)state;
+	hooks_know(hooks, "c");
+	hooks_know(hooks, "d");
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");   /* to one and two */
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c"); /* to one */
+	tell(hooks, HOOK_ON_CLIENT_GONE, "d");
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	assert_string_equal(fake_calls[0].endpoint, "http://one/");
+	assert_string_equal(fake_calls[1].endpoint, "http://two/");
+	expect_sequence(0, "1");
+	expect_sequence(1, "1");
+	expect_sequence(2, "2");
+	expect_sequence(3, "1");
+	expect_sequence(4, "1");
+	expect_sequence(5, "3");
+	expect_sequence(6, "2");
+	end(hooks);
+}
+
+static void a_lost_event_leaves_a_gap(void **state)
+{
+	struct hooks *hooks = three_notifications();
+
+	(void)state;
+	hooks_know(hooks, "c");
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	fake_pool_is_full(true);
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	fake_pool_is_full(false);
+	fake_pool_refuse_next(-EBUSY);
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	assert_int_equal(fake_calls_count, 2);
+	expect_sequence(0, "1");
+	expect_sequence(1, "4");
+	end(hooks);
+}
+
+static void nobodys_events_have_no_number(void **state)
+{
+	struct hooks *hooks = three_notifications();
+
+	(void)state;
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	hooks_know(hooks, "c");
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	hooks_know(hooks, "c");
+	hooks_unknow(hooks, "c");
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	hooks_unknow(hooks, "c");
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	hooks_know(hooks, "c");
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	expect_sequence(0, NULL);
+	expect_sequence(1, "1");
+	expect_sequence(2, "2");
+	expect_sequence(3, NULL);
+	expect_sequence(4, "1");
+	end(hooks);
+}
+
+static void questions_have_no_number(void **state)
+{
+	struct hooks *hooks = two_logins();
+	struct event ev = login("c");
+
+	(void)state;
+	hooks_know(hooks, "c");
+	ask(hooks, &ev);
+	ask_later(hooks, &ev);
+	fake_pool_looks(POOL_LOOK_PROBE);
+	ask(hooks, &ev);
+	for (unsigned i = 0; i < 3; i++)
+		expect_sequence(i, NULL);
+	assert_int_equal(fake_calls_count, 3);
+	end(hooks);
+}
+
+/* ---- notifications that are lost ---- */
+
+static void a_full_queue_drops_before_anything_is_made(void **state)
+{
+	struct hooks *hooks = three_notifications();
+	struct webhook_stats *stats = stats_of(hooks, HOOK_ON_CLIENT_WAKEUP, 0);
+
+	(void)state;
+	fake_pool_is_full(true);
+	for (unsigned i = 0; i < 7; i++)
+		tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	assert_int_equal(fake_calls_count, 0);
+	assert_int_equal(stats->dropped, 7);
+	assert_int_equal(stats->errors, 0);
+	assert_int_equal(stats->requests, 0);
+	assert_int_equal(broker.logged, 1);
+	assert_non_null(strstr(broker.line, "queue is full"));
+	broker.now_us += 11 * (int64_t)SECOND;
+	hooks_tick(hooks);
+	assert_int_equal(broker.logged, 2);
+	assert_non_null(strstr(broker.line, "6 more notifications lost"));
+	assert_non_null(strstr(broker.line, "on_client_wakeup"));
+	end(hooks);
+}
+
+static void each_way_to_be_lost_has_its_counter(void **state)
+{
+	struct hooks *hooks = three_notifications();
+	struct webhook_stats *stats = stats_of(hooks, HOOK_ON_CLIENT_WAKEUP, 0);
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++)
+		tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	fake_pool_fail(0, -EBUSY);
+	fake_pool_fail(1, -ETIME);
+	fake_pool_fail(2, -ETIMEDOUT);
+	fake_pool_answer(3, 503, "", NULL);
+	fake_pool_answer(4, 200, "{", NULL);
+	fake_pool_answer(5, 200, "{}", NULL);
+	assert_int_equal(stats->dropped, 1);
+	assert_int_equal(stats->expired, 1);
+	assert_int_equal(stats->errors, 3);
+	assert_int_equal(stats->undelivered, 0);
+	end(hooks);
+	assert_int_equal(broker.completed, 0);
+}
+
+/* The lines of all that were logged from here on. */
+static char everything[8192];
+
+static void log_all(void *ctx, enum log_level level, const char *line)
+{
+	size_t len = strlen(everything);
+
+	log_line(ctx, level, line);
+	snprintf(everything + len, sizeof(everything) - len, "%s\n", line);
+}
+
+static struct hooks *hooks_that_log_all(const struct settings_opt *opts,
+					size_t n)
+{
+	static struct broker_ops loud;
+	struct conf_error error;
+	struct settings *s;
+	struct hooks *hooks;
+
+	everything[0] = '\0';
+	loud = ops;
+	loud.log = log_all;
+	memset(&broker, 0, sizeof(broker));
+	broker.now_us = 1000000;
+	fake_pool_clock_us = &broker.now_us;
+	assert_int_equal(settings_load(opts, n, &s, &error), 0);
+	assert_int_equal(hooks_create(&hooks, s, &loud, NULL), 0);
+	settings_unref(s);
+	return hooks;
+}
+
+static void what_is_left_at_the_end_is_told_exactly(void **state)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "on_client_gone", "http://one/"),
+		HOOK("b", "on_client_wakeup", "http://one/"),
+		HOOK("c", "on_client_gone", "http://two/"),
+		{ "vmq_webhooks.drain_timeout", "1234" },
+	};
+	struct hooks *hooks = hooks_that_log_all(opts, 7);
+
+	(void)state;
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	fake_pool_answer(1, 200, "{}", NULL); /* to two */
+	fake_pool_answer(6, 200, "{}", NULL); /* the wakeup */
+	fake_pool_fail(3, -ETIMEDOUT);        /* to two */
+	hooks_stop(hooks);
+	assert_int_equal(fake_pool_drain_ms, 1234);
+	assert_int_equal(stats_of(hooks, HOOK_ON_CLIENT_GONE, 0)->undelivered,
+			 3);
+	assert_int_equal(stats_of(hooks, HOOK_ON_CLIENT_GONE, 1)->undelivered,
+			 1);
+	assert_int_equal(stats_of(hooks, HOOK_ON_CLIENT_WAKEUP, 0)->undelivered,
+			 0);
+	assert_int_equal(stats_of(hooks, HOOK_ON_CLIENT_GONE, 0)->errors, 0);
+	assert_non_null(strstr(everything,
+			       "on_client_gone: endpoint http://one/: 3 "
+			       "notifications were not delivered"));
+	assert_non_null(strstr(everything,
+			       "on_client_gone: endpoint http://two/: 1 "
+			       "notifications were not delivered"));
+	assert_null(strstr(everything, "on_client_wakeup"));
+	hooks_destroy(hooks);
+	fake_pool_reset();
+}
+
+static void nothing_left_is_nothing_told(void **state)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "on_client_gone", "http://one/"),
+	};
+	struct hooks *hooks = hooks_that_log_all(opts, 2);
+
+	(void)state;
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	fake_pool_answer(0, 200, "{}", NULL);
+	hooks_stop(hooks);
+	assert_int_equal(fake_pool_drain_ms, 2000);
+	assert_string_equal(everything, "");
+	hooks_destroy(hooks);
+	fake_pool_reset();
+}
+
+/* ---- what the pool is told ---- */
+
+static void retries_and_age_are_the_webhooks_or_everybodys(void **state)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "on_client_gone", "http://one/"),
+		HOOK("b", "on_client_gone", "http://two/"),
+		{ "vmq_webhooks.b.retries", "0" },
+		{ "vmq_webhooks.b.max_event_age", "77" },
+		{ "vmq_webhooks.retries", "9" },
+		{ "vmq_webhooks.max_event_age", "88" },
+	};
+	struct hooks *hooks = hooks_of(opts, 4);
+
+	(void)state;
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	assert_int_equal(fake_calls[0].retries, 3);
+	assert_int_equal(fake_calls[0].max_age_ms, 60000);
+	end(hooks);
+	hooks = hooks_of(opts, 8);
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	assert_int_equal(fake_calls[0].retries, 9);
+	assert_int_equal(fake_calls[0].max_age_ms, 88);
+	assert_int_equal(fake_calls[1].retries, 0);
+	assert_int_equal(fake_calls[1].max_age_ms, 77);
+	end(hooks);
+}
+
+static void each_hook_is_a_stream(void **state)
+{
+	struct hooks *hooks = three_notifications();
+
+	(void)state;
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	tell(hooks, HOOK_ON_CLIENT_WAKEUP, "c");
+	assert_int_equal(fake_calls[0].stream, HOOK_ON_CLIENT_GONE);
+	assert_int_equal(fake_calls[1].stream, HOOK_ON_CLIENT_GONE);
+	assert_int_equal(fake_calls[2].stream, HOOK_ON_CLIENT_WAKEUP);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(fake_calls[i].kind, POOL_TELL);
+	end(hooks);
+}
+
+static void an_endpoint_has_the_limits_that_are_set(void **state)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "on_client_gone", "http://one/"),
+		{ "vmq_webhooks.max_queue", "11" },
+		{ "vmq_webhooks.max_queue_bytes", "12" },
+		{ "vmq_webhooks.breaker_failures", "13" },
+		{ "vmq_webhooks.breaker_open", "14" },
+		{ "vmq_webhooks.blocking_timeout", "15" },
+		{ "vmq_webhooks.blocking_budget", "16" },
+		{ "vmq_webhooks.pool_max_connections", "17" },
+		{ "vmq_webhooks.pool_timeout", "18" },
+	};
+	struct hooks *hooks = hooks_of(opts, 10);
+
+	(void)state;
+	assert_string_equal(fake_pool_opts.url, "http://one/");
+	assert_int_equal(fake_pool_opts.max_queue, 11);
+	assert_int_equal(fake_pool_opts.max_queue_bytes, 12);
+	assert_int_equal(fake_pool_opts.breaker_failures, 13);
+	assert_int_equal(fake_pool_opts.breaker_open_ms, 14);
+	assert_int_equal(fake_pool_opts.max_connections, 17);
+	assert_int_equal(fake_pool_opts.idle_ms, 18);
+	/* no call is waited for any longer than either */
+	assert_int_equal(fake_pool_opts.prompt_ms, 15);
+	end(hooks);
+	hooks = one_publish();
+	assert_int_equal(fake_pool_opts.prompt_ms, 500);
+	assert_int_equal(fake_pool_opts.breaker_failures, 5);
+	assert_int_equal(fake_pool_opts.breaker_open_ms, 500);
+	assert_int_equal(fake_pool_opts.max_queue, 10000);
+	assert_int_equal(fake_pool_opts.max_queue_bytes, 64 * 1024 * 1024);
+	end(hooks);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -682,6 +1652,49 @@ int main(void)
 		cmocka_unit_test(all_endpoints_are_told_in_the_clients_lane),
 		cmocka_unit_test(
 			a_lost_notification_is_logged_and_the_next_ones_summed_up),
+		cmocka_unit_test(one_callback_is_bounded_with_its_whole_chain),
+		cmocka_unit_test(two_questions_of_one_callback_share_its_time),
+		cmocka_unit_test(the_endpoints_own_timeout_is_the_lesser_bound),
+		cmocka_unit_test(many_short_calls_are_bounded_together),
+		cmocka_unit_test(it_comes_back_as_the_second_slides),
+		cmocka_unit_test(
+			beyond_the_bounds_on_error_decides_without_a_call),
+		cmocka_unit_test(a_kept_answer_needs_no_time),
+		cmocka_unit_test(delayed_logins_need_none_either),
+		cmocka_unit_test(a_thousand_is_no_bound),
+		cmocka_unit_test(a_shutdown_has_two_seconds_in_all),
+		cmocka_unit_test(a_late_answer_is_kept),
+		cmocka_unit_test(a_late_answer_without_max_age_is_not),
+		cmocka_unit_test(a_late_answer_is_not_kept_past_a_clear),
+		cmocka_unit_test(a_late_answer_completes_nothing),
+		cmocka_unit_test(a_late_failure_is_counted_once),
+		cmocka_unit_test(open_on_error_decides_without_a_call),
+		cmocka_unit_test(open_next_goes_on_down_the_chain),
+		cmocka_unit_test(a_probe_is_sent_and_not_waited_for),
+		cmocka_unit_test(a_probe_is_sent_beyond_the_bounds_too),
+		cmocka_unit_test(a_probe_that_fails_is_counted),
+		cmocka_unit_test(a_delayed_login_that_is_not_sent_is_unasked),
+		cmocka_unit_test(a_full_queue_is_on_error_and_no_failure),
+		cmocka_unit_test(standing_still_is_counted),
+		cmocka_unit_test(standing_still_for_long_is_said),
+		cmocka_unit_test(what_is_said_has_no_password),
+		cmocka_unit_test(what_was_not_asked_is_summed_up),
+		cmocka_unit_test(every_request_has_its_id_and_time),
+		cmocka_unit_test(no_two_requests_have_the_same_id),
+		cmocka_unit_test(the_epoch_is_that_of_the_start),
+		cmocka_unit_test(
+			events_of_one_client_to_one_endpoint_are_numbered),
+		cmocka_unit_test(a_lost_event_leaves_a_gap),
+		cmocka_unit_test(nobodys_events_have_no_number),
+		cmocka_unit_test(questions_have_no_number),
+		cmocka_unit_test(a_full_queue_drops_before_anything_is_made),
+		cmocka_unit_test(each_way_to_be_lost_has_its_counter),
+		cmocka_unit_test(what_is_left_at_the_end_is_told_exactly),
+		cmocka_unit_test(nothing_left_is_nothing_told),
+		cmocka_unit_test(
+			retries_and_age_are_the_webhooks_or_everybodys),
+		cmocka_unit_test(each_hook_is_a_stream),
+		cmocka_unit_test(an_endpoint_has_the_limits_that_are_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
