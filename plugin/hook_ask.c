@@ -181,6 +181,13 @@ static const struct verdict *refusal(struct question *q, const char *error)
 	return verdict_deny(error);
 }
 
+/* Count and log it, unless it was when it was given up. */
+static void note_failure(const struct inquiry *inq, const char *error)
+{
+	if (!inq->given_up)
+		hook_failed(inq->hooks, inq->webhook, error);
+}
+
 /* A reply that is no answer, for whoever still waits for one. */
 static const struct verdict *without_answer(struct inquiry *inq,
 					    const struct pool_reply *reply,
@@ -190,8 +197,7 @@ static const struct verdict *without_answer(struct inquiry *inq,
 
 	if (reply->error == -EHOSTDOWN)
 		return q ? unasked(q, error) : NULL;
-	if (!inq->given_up)
-		hook_failed(inq->hooks, inq->webhook, error);
+	note_failure(inq, error);
 	return q ? by_policy(q, error) : NULL;
 }
 
@@ -226,7 +232,7 @@ static const struct verdict *conclude(struct inquiry *inq,
 	if (outcome == OUTCOME_NONE)
 		return without_answer(inq, reply, error);
 	if (outcome == OUTCOME_REFUSAL || decode(inq, reply, &v, error) != 0) {
-		hook_failed(inq->hooks, inq->webhook, error);
+		note_failure(inq, error);
 		return q ? verdict_deny(error) : NULL;
 	}
 	if (q && v->decision == DECISION_DENY)
