@@ -748,6 +748,228 @@ static void a_webhook_is_found_by_hook_and_endpoint(void **state)
 	assert_null(settings_find(s, HOOK_ON_REGISTER, "http://b"));
 }
 
+/* ---- limits ---- */
+
+/* The keys for all webhooks that are numbers. */
+static const struct {
+	const char *key;
+	size_t offset; /* in struct settings_limits */
+	uint32_t standard, min;
+	uint64_t max;
+} limits[] = {
+#define LIMIT(key, member) key, offsetof(struct settings_limits, member)
+	{ LIMIT("pool_max_connections", pool_max_connections), 100, 1, 10000 },
+	{ LIMIT("pool_timeout", pool_timeout_ms), 60000, 1, 86400000 },
+	{ LIMIT("blocking_timeout", blocking_timeout_ms), 1000, 1, 600000 },
+	{ LIMIT("blocking_budget", blocking_budget_ms), 500, 1, 1000 },
+	{ LIMIT("breaker_failures", breaker_failures), 5, 1, 1000000 },
+	{ LIMIT("breaker_open", breaker_open_ms), 500, 10, 60000 },
+	{ LIMIT("max_queue", max_queue), 10000, 0, 10000000 },
+	{ LIMIT("max_queue_bytes", max_queue_bytes), 64 * 1024 * 1024, 0,
+	  UINT32_MAX },
+	{ LIMIT("retries", retries), 3, 0, 100 },
+	{ LIMIT("max_event_age", max_event_age_ms), 60000, 1, 86400000 },
+	{ LIMIT("drain_timeout", drain_timeout_ms), 2000, 0, 60000 },
+#undef LIMIT
+};
+
+static uint32_t limit(size_t i)
+{
+	uint32_t value;
+
+	memcpy(&value, (const char *)&s->limits + limits[i].offset,
+	       sizeof(value));
+	return value;
+}
+
+static int load_limit(const char *where, const char *key, long long value)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "vmq_webhooks.%s%s = %lld\n", where, key,
+		 value);
+	return load(text);
+}
+
+static void limits_have_defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(load(NULL), 0);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++)
+		assert_int_equal(limit(i), limits[i].standard);
+	/* and there are no more of them */
+	assert_int_equal(sizeof(limits) / sizeof(*limits) * sizeof(uint32_t),
+			 sizeof(struct settings_limits));
+}
+
+static void limits_are_read_within_their_bounds(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		long long least = limits[i].min,
+			  most = (long long)limits[i].max;
+
+		assert_int_equal(load_limit("", limits[i].key, least), 0);
+		assert_int_equal(limit(i), least);
+		assert_int_equal(load_limit("", limits[i].key, most), 0);
+		assert_int_equal(limit(i), most);
+		for (size_t k = 0; k < sizeof(limits) / sizeof(*limits); k++)
+			if (k != i)
+				assert_int_equal(limit(k), limits[k].standard);
+		assert_int_equal(load_limit("", limits[i].key, least - 1),
+				 -EINVAL);
+		assert_int_equal(load_limit("", limits[i].key, most + 1),
+				 -EINVAL);
+		assert_non_null(strstr(error.text, limits[i].key));
+		assert_non_null(strstr(error.text, "allowed: "));
+	}
+}
+
+static void limits_are_whole_numbers_without_a_unit(void **state)
+{
+	static const char *const values[] = { "5s", "1.5",  "",
+					      "x",  "0x10", "1 2" };
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		for (size_t k = 0; k < sizeof(values) / sizeof(*values); k++) {
+			snprintf(text, sizeof(text), "vmq_webhooks.%s = %s\n",
+				 limits[i].key, values[k]);
+			assert_int_equal(load(text), -EINVAL);
+		}
+	}
+}
+
+static void limits_are_copied(void **state)
+{
+	struct settings *t;
+
+	(void)state;
+	assert_int_equal(load("vmq_webhooks.blocking_budget = 77\n"
+			      "vmq_webhooks.drain_timeout = 78\n" WEBHOOK(
+				      "a", "on_publish", "http://a")),
+			 0);
+	assert_int_equal(settings_without(s, HOOK_ON_PUBLISH, "http://a", &t),
+			 0);
+	assert_memory_equal(&t->limits, &s->limits, sizeof(s->limits));
+	settings_unref(t);
+}
+
+#define ONE(hook) WEBHOOK("w", hook, "http://h")
+
+static void retries_and_age_are_those_of_all_or_its_own(void **state)
+{
+	const struct webhook *w;
+
+	(void)state;
+	assert_int_equal(load(ONE("on_publish")), 0);
+	w = s->chain[HOOK_ON_PUBLISH];
+	assert_int_equal(w->retries, 3);
+	assert_int_equal(w->max_event_age_ms, 60000);
+	/* wherever it stands */
+	assert_int_equal(load(ONE("on_publish") "vmq_webhooks.retries = 7\n"
+						"vmq_webhooks.max_event_age"
+						" = 8\n"),
+			 0);
+	w = s->chain[HOOK_ON_PUBLISH];
+	assert_int_equal(w->retries, 7);
+	assert_int_equal(w->max_event_age_ms, 8);
+	assert_int_equal(load("vmq_webhooks.w.retries = 0\n"
+			      "vmq_webhooks.w.max_event_age = 9\n" ONE(
+				      "on_publish") "vmq_webhooks.retries = 7\n"
+						    "vmq_webhooks.max_event_"
+						    "age = 8\n"),
+			 0);
+	w = s->chain[HOOK_ON_PUBLISH];
+	assert_int_equal(w->retries, 0);
+	assert_int_equal(w->max_event_age_ms, 9);
+	assert_int_equal(s->limits.retries, 7);
+}
+
+static void a_webhooks_own_have_the_same_bounds(void **state)
+{
+	(void)state;
+	opt("vmq_webhooks.w.hook", "on_publish");
+	opt("vmq_webhooks.w.endpoint", "http://h");
+	assert_int_equal(load_limit("w.", "retries", 100), 0);
+	assert_int_equal(s->chain[HOOK_ON_PUBLISH]->retries, 100);
+	assert_int_equal(load_limit("w.", "retries", 101), -EINVAL);
+	assert_int_equal(load_limit("w.", "retries", UINT32_MAX), -EINVAL);
+	assert_int_equal(load_limit("w.", "max_event_age", 1), 0);
+	assert_int_equal(load_limit("w.", "max_event_age", 86400000), 0);
+	assert_int_equal(s->chain[HOOK_ON_PUBLISH]->max_event_age_ms, 86400000);
+	assert_int_equal(load_limit("w.", "max_event_age", 0), -EINVAL);
+	assert_int_equal(load_limit("w.", "max_event_age", 86400001), -EINVAL);
+}
+
+static void retries_and_age_are_for_the_hooks_that_tell(void **state)
+{
+	static const char *const keys[] = { "retries", "max_event_age" };
+	char text[256];
+
+	(void)state;
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		bool asks = hook_table[h].kind == HOOK_ASKS;
+
+		for (size_t k = 0; k < 2; k++) {
+			snprintf(text, sizeof(text),
+				 "vmq_webhooks.w.hook = %s\n"
+				 "vmq_webhooks.w.endpoint = http://h\n"
+				 "vmq_webhooks.w.%s = 5\n",
+				 hook_table[h].name, keys[k]);
+			assert_int_equal(load(text), asks ? -EINVAL : 0);
+			if (asks)
+				assert_non_null(strstr(error.text, keys[k]));
+		}
+		/* but all may stand beside what is set for all */
+		snprintf(text, sizeof(text),
+			 "vmq_webhooks.w.hook = %s\n"
+			 "vmq_webhooks.w.endpoint = http://h\n"
+			 "vmq_webhooks.retries = 5\n"
+			 "vmq_webhooks.max_event_age = 5\n",
+			 hook_table[h].name);
+		assert_int_equal(load(text), 0);
+	}
+}
+
+static void keys_of_all_are_no_webhooks(void **state)
+{
+	static const char *const keys[] = {
+		"blocking_timeout", "blocking_budget", "breaker_failures",
+		"breaker_open",     "max_queue",       "max_queue_bytes",
+		"drain_timeout",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		assert_int_equal(load_limit("w.", keys[i], 100), -EINVAL);
+		assert_non_null(strstr(error.text, "no such key"));
+	}
+}
+
+/* Registered at run time it cannot say what it wants. */
+static void one_that_is_added_has_those_of_all(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "http://c" });
+	struct settings *t;
+
+	(void)state;
+	more.retries = 99;
+	more.max_event_age_ms = 98;
+	assert_int_equal(load("vmq_webhooks.retries = 7\n"
+			      "vmq_webhooks.max_event_age = 8\n"
+			      "vmq_webhooks.b.retries = 1\n" WEBHOOK(
+				      "b", "on_publish", "http://b")),
+			 0);
+	assert_int_equal(settings_with(s, &more, &t, &error), 0);
+	assert_int_equal(t->chain[HOOK_ON_PUBLISH][0].retries, 1);
+	assert_int_equal(t->chain[HOOK_ON_PUBLISH][0].max_event_age_ms, 8);
+	assert_int_equal(t->chain[HOOK_ON_PUBLISH][1].retries, 7);
+	assert_int_equal(t->chain[HOOK_ON_PUBLISH][1].max_event_age_ms, 8);
+	settings_unref(t);
+}
+
 /* Returns how often it went wrong. */
 static void *ref_and_unref(void *arg)
 {
@@ -827,6 +1049,15 @@ int main(void)
 		TEST(what_is_wrong_is_not_added),
 		TEST(what_is_not_there_is_not_removed),
 		TEST(a_webhook_is_found_by_hook_and_endpoint),
+		TEST(limits_have_defaults),
+		TEST(limits_are_read_within_their_bounds),
+		TEST(limits_are_whole_numbers_without_a_unit),
+		TEST(limits_are_copied),
+		TEST(retries_and_age_are_those_of_all_or_its_own),
+		TEST(a_webhooks_own_have_the_same_bounds),
+		TEST(retries_and_age_are_for_the_hooks_that_tell),
+		TEST(keys_of_all_are_no_webhooks),
+		TEST(one_that_is_added_has_those_of_all),
 		TEST(references_may_be_held_by_any_thread),
 	};
 
