@@ -53,7 +53,7 @@ enum pool_kind {
 
 /* Calls of kind POOL_TELL come in this many streams, which share an
  * endpoint's connections fairly: of four or more connections no stream has
- * more than half, all of them no more than three quarters. */
+ * more than half, all of them no more than three quarters, rounded up. */
 #define POOL_STREAMS 32
 
 /* Headers of a request beside the fixed ones. */
@@ -75,8 +75,8 @@ struct pool_request {
 	unsigned stream;
 	uint32_t retries;
 	uint32_t max_age_ms;
-	/* Calls of one lane to one endpoint go one at a time, in the order
-	 * submitted; NULL: no lane. Copied. */
+	/* Of a POOL_TELL: those of one lane to one endpoint go one at a time, in
+	 * the order submitted; NULL: no lane. Copied. */
 	const void *lane;
 	size_t lane_len;
 };
