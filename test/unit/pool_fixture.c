@@ -136,13 +136,18 @@ int submit_any(struct fixture *f, struct got *got, const char *url,
 		.lane = lane,
 		.lane_len = lane ? strlen(lane) : 0,
 	};
+	struct pool_call *call = NULL;
 	int r;
 
 	memset(got, 0, sizeof(*got));
 	got->f = f;
-	r = pool_submit(f->pool, &req, note_reply, got, ret);
+	r = pool_submit(f->pool, &req, note_reply, got, &call);
 	if (r)
 		free(req.body);
+	else if (req.kind == POOL_HOLD)
+		got->held = call;
+	if (ret)
+		*ret = call;
 	return r;
 }
 
@@ -190,6 +195,7 @@ struct pool_call *submit_request(struct fixture *f, struct got *got,
 	got->f = f;
 	assert_int_equal(pool_submit(f->pool, &copy, note_reply, got, &call),
 			 0);
+	got->held = req->kind == POOL_HOLD ? call : NULL;
 	return call;
 }
 
@@ -218,6 +224,8 @@ void collect(struct fixture *f, const struct got *got)
 	int64_t end = pool_now_ms() + PATIENCE_MS;
 	uint64_t n;
 
+	if (got->held && !got->done)
+		pool_wait(f->pool, got->held, end * 1000);
 	while (!got->done) {
 		assert_true(pool_now_ms() < end);
 		if (poll(&p, 1, TICK_MS) == 1)

@@ -32,6 +32,7 @@ struct fixture {
 /* The end of one call; clear() it. */
 struct got {
 	struct fixture *f;
+	struct pool_call *held; /* to be waited for; or NULL */
 	bool done;
 	unsigned order; /* among all answers */
 	int error;

@@ -79,7 +79,7 @@ __attribute__((visibility("default"))) ssize_t recv(int fd, void *buf,
 	return n;
 }
 
-/* One connection rests, and the next `times` looks have the trick. */
+/* One connection of f->kind rests, and the next `times` looks have the trick. */
 static void prepare(struct fixture *f, enum trick trick, unsigned times)
 {
 	race.server = f->server;
@@ -127,6 +127,7 @@ static void test_closed_in_time_costs_a_reconnect(void **state)
 		unsigned requests = counts_of(f).requests;
 		unsigned opened = counts_of(f).opened;
 
+		f->kind = kinds[i];
 		prepare(f, CLOSE, 1);
 		req = request_of(f, kinds[i]);
 		req.body = (char *)"{\"a\":1}";
@@ -229,6 +230,7 @@ static void test_found_in_time_costs_a_reconnect_too(void **state)
 	size_t i;
 
 	for (i = 0; i < COUNT(kinds); i++) {
+		f->kind = kinds[i];
 		prepare(f, CLOSE_EARLY, 1);
 		req = request_of(f, kinds[i]);
 		expect_ok(f, &req);
@@ -270,6 +272,7 @@ static void test_taken_and_then_ended_is_an_error(void **state)
 		for (k = 0; k < COUNT(ends); k++) {
 			unsigned requests = counts_of(f).requests;
 
+			f->kind = kinds[i];
 			prepare(f, NOTHING, 0);
 			http_server_push(f->server, &ends[k]);
 			req = request_of(f, kinds[i]);
