@@ -38,6 +38,15 @@ static void closed(struct load *load, struct client *c)
 	load->lost++;
 }
 
+/* When its next one is due: a broker that stood still makes them late, but
+ * does not make them all come at once from then on. */
+static int64_t next_due(const struct load *load, int64_t due, int64_t now)
+{
+	int64_t apart = load->interval_us * NS_PER_US;
+
+	return due + apart * (1 + (now - due) / apart);
+}
+
 static void subscribe(struct load *load, struct client *c, int64_t now)
 {
 	uint8_t out[MQTT_PACKET_MAX];
@@ -47,9 +56,7 @@ static void subscribe(struct load *load, struct client *c, int64_t now)
 	c->id = c->id == UINT16_MAX ? 1 : c->id + 1;
 	c->inflight = 1;
 	c->sent = now;
-	c->due += load->interval_us * NS_PER_US;
-	if (c->due < now)
-		c->due = now + load->interval_us * NS_PER_US;
+	c->due = next_due(load, c->due, now);
 	load->sent++;
 	client_send(load, c, out, mqtt_subscribe(out, filter, c->id));
 }
