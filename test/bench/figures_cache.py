@@ -16,17 +16,21 @@ def without_plugin(b):
     return b.known["publishes"]
 
 
+def hit_cost(run):
+    return run["hit_batches"]["p50_ns"] - run["clock_ns"]
+
+
 @figure("C1", "A publish whose answer is known")
 def hit(b):
     """The plugin on a host of ours that calls it directly: from entering its
     callback for a publish to its return, the answer being in the cache.
-    Means of a thousand calls, and of those the median, the clock included.
-    As a share of what a publish takes in the broker without plugin, which is
+    Means of a thousand calls, and of those the median, less what the clock
+    itself takes. As a share of what a publish takes in the broker without plugin, which is
     the inverse of figure 8's baseline."""
     rate = without_plugin(b)
     with Endpoint(max_age=FOR_A_DAY) as ep:
-        ns = b.repeat(lambda: hook_cost(ep, 10, b.pick(500000, 5000))
-                      ["hit_batches"]["p50_ns"])
+        ns = b.repeat(lambda: hit_cost(hook_cost(ep, 10,
+                                                 b.pick(500000, 5000))))
     b.row("of a publish without plugin", ns * 1e-9 * rate, "%.3f",
           at_most=0.05, more="%d of %d ns" % (ns, 1e9 / rate))
 
@@ -50,7 +54,7 @@ def by_size(b):
             runs.append(hook_cost(ep, n, b.pick(500000, 5000), conf))
             if ep.count("auth_on_publish") != n:
                 raise Failed("not all hits with %d entries" % n)
-    costs = [run["hit_batches"]["p50_ns"] for run in runs]
+    costs = [hit_cost(run) for run in runs]
     b.row("the dearest size, of the cheapest", max(costs) / min(costs),
           at_most=3, more=", ".join("%d ns" % c for c in costs))
     b.row("the dearest insert in ms",
