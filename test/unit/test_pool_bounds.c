@@ -420,13 +420,14 @@ static void test_so_is_what_a_removed_endpoint_has(void **state)
 static void test_who_is_waited_for_ends_first(void **state)
 {
 	static const enum pool_kind kinds[] = { POOL_ASK, POOL_HOLD, POOL_ASIDE,
-						POOL_ASK };
+						POOL_ASK, POOL_ASK };
 	struct fixture *f = *state;
 	struct pool_request req;
 	struct got got[COUNT(kinds)], told;
 	size_t i;
 
 	configure_queue(f, 4, 100, 1000);
+	wait_queued(f, f->url, 0); /* it is there */
 	http_server_handle(f->server, hold_questions, NULL);
 	for (i = 0; i < COUNT(kinds); i++) {
 		req = question(f, kinds[i]);
