@@ -33,7 +33,6 @@ struct question {
 	struct event *copy; /* what `ev` is when delayed, or NULL */
 	size_t index;       /* of the endpoint being asked */
 	uint64_t generation, ticket;
-	struct inquiry *inquiry;      /* under way, or NULL */
 	const struct verdict *answer; /* of the endpoint at `index` */
 	bool looked_up;               /* in the cache, at `index` */
 	uint8_t key[CACHE_KEY_LEN];
@@ -282,15 +281,15 @@ static void inquiry_done(const struct pool_reply *reply, void *arg)
 	inquiry_free(inq);
 	if (!q)
 		return;
-	q->inquiry = NULL;
 	q->answer = v;
 	if (q->copy)
 		go_on(q);
 }
 
 /* Ask the endpoint at `index`, as `kind`; a POOL_ASIDE is nobody's. Returns 0
- * or -errno. */
-static int inquire(struct question *q, enum pool_kind kind)
+ * or -errno. `ret` may be NULL; what it is set to lasts until its answer. */
+static int inquire(struct question *q, enum pool_kind kind,
+		   struct inquiry **ret)
 {
 	struct hook_message message = {
 		.webhook = asked(q),
@@ -313,8 +312,8 @@ static int inquire(struct question *q, enum pool_kind kind)
 			&inq->sent);
 	if (err)
 		inquiry_free(inq);
-	else
-		q->inquiry = inq->question ? inq : NULL;
+	else if (ret)
+		*ret = inq;
 	return err;
 }
 
@@ -367,13 +366,13 @@ static void note_held(struct question *q, int64_t from_us, int64_t to_us)
 }
 
 /* The call goes on without its question. */
-static const struct verdict *give_up(struct question *q, int64_t waited_us)
+static const struct verdict *give_up(struct question *q, struct inquiry *inq,
+				     int64_t waited_us)
 {
 	char why[128];
 
-	q->inquiry->question = NULL;
-	q->inquiry->given_up = true;
-	q->inquiry = NULL;
+	inq->question = NULL;
+	inq->given_up = true;
 	snprintf(why, sizeof(why),
 		 "no answer within %lld ms, and the broker waits no longer "
 		 "(blocking_timeout, blocking_budget)",
@@ -383,9 +382,10 @@ static const struct verdict *give_up(struct question *q, int64_t waited_us)
 }
 
 /* The answer to the question's inquiry. */
-static const struct verdict *stand_still(struct question *q, int64_t may_us)
+static const struct verdict *stand_still(struct question *q,
+					 struct inquiry *inq, int64_t may_us)
 {
-	struct pool_call *call = q->inquiry->call;
+	struct pool_call *call = inq->call;
 	int64_t from_us = now_us(q);
 	const struct verdict *v;
 	int64_t to_us;
@@ -395,7 +395,7 @@ static const struct verdict *stand_still(struct question *q, int64_t may_us)
 	to_us = now_us(q);
 	note_held(q, from_us, to_us);
 	if (err)
-		return give_up(q, to_us - from_us);
+		return give_up(q, inq, to_us - from_us);
 	v = q->answer;
 	q->answer = NULL;
 	return v ? v : verdict_deny("the call ended without an answer");
@@ -405,21 +405,24 @@ static const struct verdict *stand_still(struct question *q, int64_t may_us)
 static const struct verdict *hold(struct question *q)
 {
 	int64_t may_us = may_hold_us(q);
+	struct inquiry *inq = NULL;
 	enum pool_look look;
 	int err;
 
 	look = pool_look(q->hooks->pool, asked(q)->endpoint);
 	if (look != POOL_LOOK_GOOD) {
 		if (look == POOL_LOOK_PROBE)
-			inquire(q, POOL_ASIDE);
+			inquire(q, POOL_ASIDE, NULL);
 		return unasked(q, "not asked: its circuit breaker is open");
 	}
 	if (may_us < LEAST_WAIT_US)
 		return unasked(q, "not asked: the broker has stood still for "
 				  "long enough (blocking_timeout, "
 				  "blocking_budget)");
-	err = inquire(q, POOL_HOLD);
-	return err ? not_sent(q, err) : stand_still(q, may_us);
+	err = inquire(q, POOL_HOLD, &inq);
+	if (err || !inq)
+		return not_sent(q, err);
+	return stand_still(q, inq, may_us);
 }
 
 /* ---- the chain ---- */
@@ -468,7 +471,7 @@ static const struct verdict *ask_on(struct question *q, const struct verdict *v)
 		v = from_cache(q);
 		if (v)
 			continue;
-		err = inquire(q, POOL_ASK);
+		err = inquire(q, POOL_ASK, NULL);
 		if (!err)
 			return NULL;
 		v = not_sent(q, err);
