@@ -1,155 +1,46 @@
 #include "cache/cache.h"
 
 #include <errno.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
-/*
- * The table is as large from the start as it will ever be: doubling one of
- * 10^6 entries holds a single insert for 32 ms. uthash has no option for
- * that, so its initial size becomes an expression, evaluated in table_add().
- */
-#undef HASH_INITIAL_NUM_BUCKETS
-#undef HASH_INITIAL_NUM_BUCKETS_LOG2
-#define HASH_INITIAL_NUM_BUCKETS      (1U << cache->log2_buckets)
-#define HASH_INITIAL_NUM_BUCKETS_LOG2 (cache->log2_buckets)
+#include "cache/clears.h"
+#include "cache/counters.h"
+#include "cache/shelf.h"
 
 enum {
-	/* One bucket of 16 bytes for this many bytes of the bound: chains of
-	 * two to four entries when it is full of small ones. */
-	BYTES_PER_BUCKET = 512,
-	LOG2_BUCKETS_MAX = 24,
-	MALLOC_OVERHEAD = 16,
+	KINDS = 2, /* enum cache_kind */
+	/* The steps in which things are done that could take long. */
+	EVICT_MAX = 512,    /* for an entry to be stored */
+	EVICT_TO_GROW = 8,  /* besides, for a larger table that is overdue */
+	SETTLE_PER_PUT = 2, /* twice as fast as it fills */
+	CLEAR_STEP = 4096,
 };
 
-struct entry {
-	UT_hash_handle hh;
-	struct entry *newer, *older; /* a ring, closed by the anchor */
-	struct cache_group *group;
-	const void *value;
-	size_t cost; /* of the bound, all in all */
-	int64_t expires_ms;
-	uint8_t key[CACHE_KEY_LEN];
+/* The sweep's way: through one kind after the other. */
+struct sweep {
+	unsigned kind;      /* KINDS: between two rounds */
+	struct entry *next; /* NULL: the end of this kind */
+	/* Entries in use move ahead of the sweep, so it could run for ever:
+	 * those that were there when it came, and no more. */
+	uint64_t left;
 };
 
 struct cache {
-	struct entry *table; /* never empty: holds the anchor */
-	struct entry anchor; /* newer: the oldest entry */
-	/* The sweep's next entry, and how many remain of its round: entries
-	 * in use move ahead of it, so it could run for ever. */
-	struct entry *sweep;
-	uint64_t sweep_left;
 	struct cache_opts opts;
-	uint64_t fixed_bytes; /* of the table */
-	unsigned log2_buckets;
-	_Atomic uint64_t stores, evicted, expired, refused, entries, bytes;
+	struct shelf shelves[KINDS];
+	struct clears clears;
+	struct sweep sweep;
+	struct cache_group totals;
+	uint64_t random;
 };
 
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
-static void subtract(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_fetch_sub_explicit(counter, n, memory_order_relaxed);
-}
-
-static uint64_t get(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-/* ---- the ring: order of use ---- */
-
-static void ring_add(struct cache *cache, struct entry *e)
-{
-	e->newer = &cache->anchor;
-	e->older = cache->anchor.older;
-	e->older->newer = e;
-	cache->anchor.older = e;
-}
-
-static void ring_remove(struct cache *cache, struct entry *e)
-{
-	if (cache->sweep == e)
-		cache->sweep = e->newer;
-	e->older->newer = e->newer;
-	e->newer->older = e->older;
-}
-
-static void touch(struct cache *cache, struct entry *e)
-{
-	if (cache->anchor.older == e)
-		return;
-	ring_remove(cache, e);
-	ring_add(cache, e);
-}
-
-/* ---- the table ---- */
-
-/* A key of another length than the real ones is found by nobody: that of
- * the anchor. Fails for the first element only, which makes the table. */
-static bool table_add(struct cache *cache, struct entry *e, unsigned keylen,
-		      unsigned hash)
-{
-	HASH_ADD_KEYPTR_BYHASHVALUE(hh, cache->table, e->key, keylen, hash, e);
-	return e->hh.tbl != NULL;
-}
-
-static unsigned hash_of(const uint8_t *key)
-{
-	unsigned hash;
-
-	memcpy(&hash, key, sizeof(hash));
-	return hash;
-}
-
-static struct entry *find(const struct cache *cache, const uint8_t *key)
-{
-	unsigned hash = hash_of(key);
-	struct entry *e;
-
-	HASH_FIND_BYHASHVALUE(hh, cache->table, key, CACHE_KEY_LEN, hash, e);
-	return e;
-}
-
-static void drop(struct cache *cache, struct entry *e)
-{
-	const void *value = e->value;
-
-	HASH_DELETE(hh, cache->table, e);
-	ring_remove(cache, e);
-	subtract(&cache->entries, 1);
-	subtract(&cache->bytes, e->cost);
-	subtract(&e->group->entries, 1);
-	free(e);
-	cache->opts.release(value);
-}
-
-static void make_room(struct cache *cache, size_t cost)
-{
-	while (get(&cache->bytes) + cost > cache->opts.max_bytes) {
-		drop(cache, cache->anchor.newer);
-		add(&cache->evicted, 1);
-	}
-}
+#define COUNT(cache, group, counter)                                           \
+	do {                                                                   \
+		add(&(cache)->totals.counter, 1);                              \
+		add(&(group)->counter, 1);                                     \
+	} while (0)
 
 /* ---- life ---- */
-
-static unsigned log2_of(uint64_t n)
-{
-	unsigned log2 = 0;
-
-	while (n >>= 1)
-		log2++;
-	return log2 < LOG2_BUCKETS_MAX ? log2 : LOG2_BUCKETS_MAX;
-}
 
 int cache_create(struct cache **ret, const struct cache_opts *opts)
 {
@@ -158,177 +49,498 @@ int cache_create(struct cache **ret, const struct cache_opts *opts)
 	if (!cache)
 		return -ENOMEM;
 	cache->opts = *opts;
-	cache->log2_buckets = log2_of(opts->max_bytes / BYTES_PER_BUCKET);
-	cache->anchor.newer = cache->anchor.older = &cache->anchor;
-	cache->sweep = &cache->anchor;
-	if (!table_add(cache, &cache->anchor, 0, 0)) {
-		free(cache);
-		return -ENOMEM;
-	}
-	cache->table->hh.tbl->noexpand = 1;
-	cache->fixed_bytes = sizeof(UT_hash_bucket) << cache->log2_buckets;
-	add(&cache->bytes, cache->fixed_bytes);
+	if (cache->opts.jitter_percent > 100)
+		cache->opts.jitter_percent = 100;
+	cache->random = opts->seed;
+	cache->shelves[CACHE_ANSWER].max_bytes = opts->max_bytes;
+	cache->shelves[CACHE_REFUSAL].max_bytes = opts->max_refusal_bytes;
+	cache->sweep.kind = KINDS;
 	*ret = cache;
 	return 0;
+}
+
+static struct shelf *shelf_of(struct cache *cache, const struct entry *e)
+{
+	return &cache->shelves[e->refusal ? CACHE_REFUSAL : CACHE_ANSWER];
+}
+
+/* What the bounds bound, for whoever looks at it. */
+static void publish_bytes(struct cache *cache)
+{
+	uint64_t refusals = cache->shelves[CACHE_REFUSAL].bytes;
+
+	set(&cache->totals.refusal_bytes, refusals);
+	set(&cache->totals.bytes,
+	    cache->shelves[CACHE_ANSWER].bytes + refusals);
+}
+
+static void count_entry(struct cache *cache, struct cache_group *counts,
+			const struct entry *e)
+{
+	COUNT(cache, counts, entries);
+	add(&counts->bytes, e->cost);
+	if (!e->refusal)
+		return;
+	COUNT(cache, counts, refusals);
+	add(&counts->refusal_bytes, e->cost);
+}
+
+static void discount_entry(struct cache *cache, const struct entry *e)
+{
+	struct cache_group *counts = e->group->counts;
+
+	subtract(&cache->totals.entries, 1);
+	subtract(&counts->entries, 1);
+	subtract(&counts->bytes, e->cost);
+	if (!e->refusal)
+		return;
+	subtract(&cache->totals.refusals, 1);
+	subtract(&counts->refusals, 1);
+	subtract(&counts->refusal_bytes, e->cost);
+}
+
+/* The sweep must not stand on an entry that goes or moves. */
+static void pass_by(struct cache *cache, const struct entry *e)
+{
+	if (cache->sweep.next == e)
+		cache->sweep.next = shelf_newer(shelf_of(cache, e), e);
+}
+
+/* Returns whether it was counted among the entries. */
+static bool drop(struct cache *cache, struct entry *e)
+{
+	bool counted = !entry_is_discounted(e);
+	const void *value = e->value;
+
+	if (counted)
+		discount_entry(cache, e);
+	pass_by(cache, e);
+	shelf_remove(shelf_of(cache, e), e);
+	group_release(&cache->clears, e->group);
+	free(e);
+	cache->opts.release(value);
+	return counted;
 }
 
 void cache_destroy(struct cache *cache)
 {
 	if (!cache)
 		return;
-	cache_clear(cache);
-	HASH_CLEAR(hh, cache->table);
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct shelf *shelf = &cache->shelves[kind];
+		struct entry *e;
+
+		while ((e = shelf_oldest(shelf)))
+			drop(cache, e);
+		shelf_clear(shelf);
+	}
+	clears_free(&cache->clears);
 	free(cache);
 }
 
-/* ---- look up and store ---- */
+/* ---- look up ---- */
 
-static bool is_live(const struct entry *e, int64_t now_ms)
+static bool is_over(const struct entry *e, int64_t now_ms)
 {
-	return now_ms < e->expires_ms;
+	uint32_t after = e->stale_ms > e->error_ms ? e->stale_ms : e->error_ms;
+
+	return now_ms >= e->expires_ms + after;
 }
 
-const void *cache_get(struct cache *cache,
-		      const uint8_t key[static CACHE_KEY_LEN],
-		      struct cache_group *group, int64_t now_ms)
+/* Drop the entry if it was cleared or if its time is over. */
+static bool drop_if_gone(struct cache *cache, struct entry *e, int64_t now_ms,
+			 bool *ret_counted)
 {
-	struct entry *e = find(cache, key);
+	bool cleared = clears_concern(&cache->clears, e);
 
-	if (e && !is_live(e, now_ms)) {
-		drop(cache, e);
-		add(&cache->expired, 1);
-		e = NULL;
-	}
-	if (!e) {
-		add(&group->misses, 1);
-		return NULL;
-	}
-	touch(cache, e);
-	add(&group->hits, 1);
-	return e->value;
-}
-
-/* now_ms + ttl_ms, or the end of time. */
-static int64_t expiry(int64_t now_ms, uint64_t ttl_ms)
-{
-	uint64_t left = (uint64_t)INT64_MAX - (uint64_t)now_ms;
-
-	if (ttl_ms >= left)
-		return INT64_MAX;
-	return (int64_t)((uint64_t)now_ms + ttl_ms);
-}
-
-/* Whether an entry for a value of `size` bytes fits an empty cache. */
-static bool fits(const struct cache *cache, size_t size, size_t *ret_cost)
-{
-	uint64_t max = cache->opts.max_bytes;
-	size_t own = sizeof(struct entry) + MALLOC_OVERHEAD;
-
-	if (max < cache->fixed_bytes + own ||
-	    size > max - cache->fixed_bytes - own)
+	if (!cleared && !is_over(e, now_ms))
 		return false;
-	*ret_cost = own + size;
+	if (!cleared)
+		COUNT(cache, e->group->counts, expired);
+	*ret_counted = drop(cache, e);
 	return true;
 }
 
-int cache_put(struct cache *cache, const uint8_t key[static CACHE_KEY_LEN],
-	      struct cache_group *group, const void *value, size_t size,
-	      uint64_t ttl_ms, int64_t now_ms)
+static struct entry *find(const struct cache *cache, const uint8_t *key)
+{
+	struct entry *e = shelf_find(&cache->shelves[CACHE_ANSWER], key);
+
+	if (!e && cache->shelves[CACHE_REFUSAL].count)
+		e = shelf_find(&cache->shelves[CACHE_REFUSAL], key);
+	return e;
+}
+
+static struct entry *find_live(struct cache *cache, const uint8_t *key,
+			       int64_t now_ms)
 {
 	struct entry *e = find(cache, key);
-	int err = -EFBIG;
-	size_t cost = 0;
+	bool counted;
 
-	if (e)
-		drop(cache, e);
-	if (ttl_ms == 0)
-		return 0;
-	if (!fits(cache, size, &cost))
-		goto refuse;
-	err = -ENOMEM;
-	e = malloc(sizeof(*e));
+	if (!e || !drop_if_gone(cache, e, now_ms, &counted))
+		return e;
+	publish_bytes(cache);
+	return NULL;
+}
+
+static void use(struct cache *cache, struct entry *e)
+{
+	pass_by(cache, e);
+	shelf_touch(shelf_of(cache, e), e);
+}
+
+enum cache_result cache_get(struct cache *cache, struct cache_ticket *ticket,
+			    int64_t now_ms, const void **ret)
+{
+	struct entry *e = find_live(cache, ticket->key, now_ms);
+	enum cache_result result = CACHE_FRESH;
+
+	ticket->generation = cache->clears.generation;
+	if (!e || now_ms >= e->expires_ms + e->stale_ms) {
+		COUNT(cache, ticket->group, misses);
+		return CACHE_MISS;
+	}
+	COUNT(cache, ticket->group, hits);
+	if (e->refusal)
+		COUNT(cache, ticket->group, refusal_hits);
+	*ret = e->value;
+	if (now_ms >= e->expires_ms) {
+		COUNT(cache, ticket->group, stale);
+		result = e->refreshing ? CACHE_STALE : CACHE_REFRESH;
+		e->refreshing = true;
+	}
+	/* Last: an atomic addition would wait until the entry's neighbours,
+	 * which are anywhere in memory, have been written to. */
+	use(cache, e);
+	return result;
+}
+
+const void *cache_get_if_error(struct cache *cache,
+			       const struct cache_ticket *ticket,
+			       int64_t now_ms)
+{
+	struct entry *e = find_live(cache, ticket->key, now_ms);
+
+	if (!e || e->refusal || now_ms >= e->expires_ms + e->error_ms)
+		return NULL;
+	use(cache, e);
+	COUNT(cache, ticket->group, stale_if_error);
+	return e->value;
+}
+
+bool cache_is_current(const struct cache *cache,
+		      const struct cache_ticket *ticket)
+{
+	return !clears_void_ticket(&cache->clears, ticket);
+}
+
+/* ---- store ---- */
+
+/* splitmix64, by Sebastiano Vigna: in the public domain. */
+static uint64_t next_random(struct cache *cache)
+{
+	uint64_t z = cache->random += 0x9e3779b97f4a7c15;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+/* `ms` less a random part, but never nothing. */
+static uint64_t jittered(struct cache *cache, uint64_t ms)
+{
+	uint64_t most = ms * cache->opts.jitter_percent / 100;
+
+	if (most && most == ms)
+		most--;
+	return most ? ms - next_random(cache) % (most + 1) : ms;
+}
+
+static uint64_t at_most(uint64_t n, uint64_t most)
+{
+	return n < most ? n : most;
+}
+
+static void set_life(struct cache *cache, struct entry *e,
+		     const struct cache_life *life, int64_t now_ms)
+{
+	uint64_t fresh = at_most(life->fresh_ms, CACHE_LIFE_MAX_MS);
+	uint64_t left = CACHE_LIFE_MAX_MS - fresh;
+
+	e->expires_ms = now_ms + (int64_t)jittered(cache, fresh);
+	if (e->refusal)
+		return;
+	e->stale_ms = (uint32_t)at_most(life->stale_while_revalidate_ms, left);
+	e->error_ms = (uint32_t)at_most(life->stale_if_error_ms, left);
+}
+
+static bool keeps_nothing(enum cache_kind kind, const struct cache_life *life)
+{
+	return !life->fresh_ms &&
+	       (kind == CACHE_REFUSAL ||
+		(!life->stale_while_revalidate_ms && !life->stale_if_error_ms));
+}
+
+static void evict_oldest(struct cache *cache, struct shelf *shelf,
+			 int64_t now_ms)
+{
+	struct entry *e = shelf_oldest(shelf);
+	bool counted;
+
+	if (drop_if_gone(cache, e, now_ms, &counted))
+		return;
+	COUNT(cache, e->group->counts, evicted);
+	if (e->refusal)
+		COUNT(cache, e->group->counts, refusals_evicted);
+	drop(cache, e);
+}
+
+/* Whether `bytes` are free, after no more than `max` evictions. */
+static bool make_room(struct cache *cache, struct shelf *shelf, uint64_t bytes,
+		      unsigned max, int64_t now_ms)
+{
+	while (shelf->bytes + bytes > shelf->max_bytes) {
+		if (!max-- || !shelf->count)
+			return false;
+		evict_oldest(cache, shelf, now_ms);
+	}
+	return true;
+}
+
+/* Make the larger table when it is time and there is room. Without it the
+ * chains get longer; when they are long, room is made, little by little. */
+static int grow(struct cache *cache, struct shelf *shelf, uint64_t cost,
+		int64_t now_ms)
+{
+	unsigned evictions = shelf->crowded ? EVICT_TO_GROW : 0;
+	uint64_t table = shelf_growth(shelf);
+	int err = 0;
+
+	if (table && make_room(cache, shelf, cost + table, evictions, now_ms))
+		err = shelf_grow(shelf);
+	shelf_settle(shelf, SETTLE_PER_PUT);
+	return shelf_has_table(shelf) ? 0 : err;
+}
+
+static struct entry *entry_create(const struct cache_ticket *ticket,
+				  enum cache_kind kind, size_t cost)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
 	if (!e)
-		goto refuse;
-	make_room(cache, cost);
-	memcpy(e->key, key, CACHE_KEY_LEN);
+		return NULL;
+	memcpy(e->key, ticket->key, CACHE_KEY_LEN);
+	e->client = ticket->client;
+	e->username = ticket->username;
+	e->refusal = kind == CACHE_REFUSAL;
+	e->cost = (uint32_t)cost;
+	return e;
+}
+
+static void insert(struct cache *cache, struct entry *e, struct group *group)
+{
 	e->group = group;
+	e->checked = cache->clears.generation;
+	group_hold(group);
+	shelf_add(shelf_of(cache, e), e);
+	cache->opts.retain(e->value);
+	count_entry(cache, group->counts, e);
+	COUNT(cache, group->counts, stores);
+}
+
+/* Under a key that is not there. */
+static int store(struct cache *cache, const struct cache_ticket *ticket,
+		 enum cache_kind kind, const void *value, size_t size,
+		 const struct cache_life *life, int64_t now_ms)
+{
+	struct shelf *shelf = &cache->shelves[kind];
+	size_t cost = ENTRY_COST + size;
+	struct group *group;
+	struct entry *e;
+	int err = -ENOMEM;
+
+	if (size > UINT32_MAX - ENTRY_COST || !shelf_may_hold(shelf, cost))
+		return -EFBIG;
+	e = entry_create(ticket, kind, cost);
+	if (!e)
+		return -ENOMEM;
+	group = clears_group(&cache->clears, ticket->group);
+	if (!group)
+		goto fail;
+	err = grow(cache, shelf, cost, now_ms);
+	if (err)
+		goto fail;
+	err = -ENOSPC;
+	if (!make_room(cache, shelf, cost, EVICT_MAX, now_ms))
+		goto fail;
 	e->value = value;
-	e->cost = cost;
-	e->expires_ms = expiry(now_ms, ttl_ms);
-	table_add(cache, e, CACHE_KEY_LEN, hash_of(key));
-	ring_add(cache, e);
-	cache->opts.retain(value);
-	add(&cache->stores, 1);
-	add(&cache->entries, 1);
-	add(&cache->bytes, cost);
-	add(&group->entries, 1);
+	set_life(cache, e, life, now_ms);
+	insert(cache, e, group);
 	return 0;
-refuse:
-	add(&cache->refused, 1);
+fail:
+	free(e);
 	return err;
 }
 
-/* ---- dropping ---- */
+int cache_put(struct cache *cache, const struct cache_ticket *ticket,
+	      enum cache_kind kind, const void *value, size_t size,
+	      const struct cache_life *life, int64_t now_ms)
+{
+	struct entry *e = find(cache, ticket->key);
+	int err = 0;
+
+	if (clears_void_ticket(&cache->clears, ticket)) {
+		COUNT(cache, ticket->group, late);
+		/* what it was to refresh somebody else may */
+		if (e)
+			e->refreshing = false;
+		return -ESTALE;
+	}
+	if (e)
+		drop(cache, e);
+	if (!keeps_nothing(kind, life))
+		err = store(cache, ticket, kind, value, size, life, now_ms);
+	if (err)
+		COUNT(cache, ticket->group, rejected);
+	publish_bytes(cache);
+	return err;
+}
+
+void cache_remove(struct cache *cache, const struct cache_ticket *ticket)
+{
+	struct entry *e = find(cache, ticket->key);
+
+	if (!e)
+		return;
+	drop(cache, e);
+	publish_bytes(cache);
+}
+
+/* ---- sweep ---- */
+
+static void sweep_kind(struct cache *cache, unsigned kind)
+{
+	struct sweep *sweep = &cache->sweep;
+
+	sweep->kind = kind;
+	sweep->next = NULL;
+	if (kind == KINDS)
+		return;
+	sweep->next = shelf_oldest(&cache->shelves[kind]);
+	sweep->left = cache->shelves[kind].count;
+}
+
+/* Returns how many of the counted entries went. */
+static size_t sweep_on(struct cache *cache, size_t max, int64_t now_ms)
+{
+	struct sweep *sweep = &cache->sweep;
+	size_t dropped = 0;
+
+	if (sweep->kind == KINDS) {
+		clears_round_begins(&cache->clears);
+		sweep_kind(cache, 0);
+	}
+	while (sweep->kind != KINDS) {
+		struct shelf *shelf = &cache->shelves[sweep->kind];
+		struct entry *e = sweep->next;
+		bool counted = false;
+
+		if (!e || !sweep->left) {
+			sweep_kind(cache, sweep->kind + 1);
+			continue;
+		}
+		if (!max--)
+			break;
+		sweep->next = shelf_newer(shelf, e);
+		sweep->left--;
+		if (drop_if_gone(cache, e, now_ms, &counted) && counted)
+			dropped++;
+		shelf_settle(shelf, 1);
+	}
+	if (sweep->kind == KINDS)
+		clears_round_ends(&cache->clears);
+	publish_bytes(cache);
+	return dropped;
+}
 
 size_t cache_sweep(struct cache *cache, size_t max, int64_t now_ms)
 {
-	size_t dropped = 0;
-
-	if (cache->sweep == &cache->anchor || !cache->sweep_left) {
-		cache->sweep = cache->anchor.newer;
-		cache->sweep_left = get(&cache->entries);
-	}
-	while (max && cache->sweep_left && cache->sweep != &cache->anchor) {
-		struct entry *e = cache->sweep;
-
-		cache->sweep = e->newer;
-		cache->sweep_left--;
-		max--;
-		if (is_live(e, now_ms))
-			continue;
-		drop(cache, e);
-		dropped++;
-	}
-	add(&cache->expired, dropped);
-	return dropped;
+	return sweep_on(cache, max, now_ms);
 }
 
-/* Drop the entries of `group`, or all for NULL. */
-static size_t drop_all(struct cache *cache, const struct cache_group *group)
+/* ---- clear ---- */
+
+/* As many entries as to be twice round, which is what a mark needs, before
+ * half as many calls as there is room for marks. */
+static size_t clear_step(const struct cache *cache)
 {
-	struct entry *e = cache->anchor.newer;
-	size_t dropped = 0;
+	uint64_t n = cache->shelves[CACHE_ANSWER].count +
+		     cache->shelves[CACHE_REFUSAL].count;
 
-	while (e != &cache->anchor) {
-		struct entry *next = e->newer;
-
-		if (!group || e->group == group) {
-			drop(cache, e);
-			dropped++;
-		}
-		e = next;
-	}
-	return dropped;
+	n = n * 4 / MARKS_MAX + 1;
+	return n < CLEAR_STEP ? CLEAR_STEP : (size_t)n;
 }
 
-size_t cache_clear(struct cache *cache)
+static size_t clear_marked(struct cache *cache,
+			   const struct cache_filter *filter)
 {
-	return drop_all(cache, NULL);
+	size_t step = clear_step(cache), dropped = 0;
+
+	if (!cache_is_clearing(cache))
+		sweep_kind(cache, KINDS); /* from the start, once is enough */
+	while (!clears_mark(&cache->clears, filter))
+		dropped += sweep_on(cache, step, INT64_MIN);
+	return dropped + sweep_on(cache, step, INT64_MIN);
+}
+
+size_t cache_clear(struct cache *cache, const struct cache_filter *filter)
+{
+	static const struct cache_filter everything;
+
+	if (!filter)
+		filter = &everything;
+	if (filter->client || filter->username)
+		return clear_marked(cache, filter);
+	return (size_t)clears_groups(&cache->clears, filter, &cache->totals);
+}
+
+bool cache_is_clearing(const struct cache *cache)
+{
+	return cache->clears.done < cache->clears.count;
 }
 
 size_t cache_drop_group(struct cache *cache, struct cache_group *group)
 {
-	if (get(&group->entries) == 0)
-		return 0;
-	return drop_all(cache, group);
+	return (size_t)clears_drop(&cache->clears, group, &cache->totals);
 }
 
-void cache_get_stats(const struct cache *cache, struct cache_stats *ret)
+void cache_new_generation(struct cache *cache)
 {
-	ret->stores = get(&cache->stores);
-	ret->evicted = get(&cache->evicted);
-	ret->expired = get(&cache->expired);
-	ret->refused = get(&cache->refused);
-	ret->entries = get(&cache->entries);
-	ret->bytes = get(&cache->bytes);
+	cache->clears.voided = ++cache->clears.generation;
+}
+
+/* ---- statistics ---- */
+
+const struct cache_group *cache_totals(const struct cache *cache)
+{
+	return &cache->totals;
+}
+
+void cache_reset_counters(struct cache_group *group)
+{
+	_Atomic uint64_t *const counters[] = {
+		&group->hits,           &group->misses,
+		&group->refusal_hits,   &group->stale,
+		&group->stale_if_error, &group->stores,
+		&group->evicted,        &group->refusals_evicted,
+		&group->expired,        &group->rejected,
+		&group->late,
+	};
+
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+		set(counters[i], 0);
+}
+
+void cache_reset_totals(struct cache *cache)
+{
+	cache_reset_counters(&cache->totals);
 }

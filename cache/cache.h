@@ -1,88 +1,228 @@
 /*
- * cache.h - a byte-bounded cache of shared values with a time to live.
+ * cache.h - answers of endpoints, kept for as long as the endpoint said.
  *
- * Eviction is least recently used, by bytes; expiry is by the `now_ms` the
- * caller passes in, so a test turns the clock by hand. Values are the
- * caller's, shared by reference: the cache calls `retain` when it stores one
- * and `release` when it drops it. Neither may call the cache.
+ * Two budgets in bytes, one for answers and one for refusals, so that a flood
+ * of the one never evicts the other. What was used longest ago makes room.
+ * Values are the caller's, shared by reference: the cache calls `retain` when
+ * it stores one and `release` when it drops it. Neither may call the cache.
+ *
+ * An entry passes through phases: fresh; then stale but served while somebody
+ * refreshes it (RFC 5861 section 3); then, or at the same time, kept only for
+ * when the endpoint fails (RFC 5861 section 4); then gone. Time is the
+ * `now_ms` of the caller, a monotonic clock's, so a test turns it by hand.
+ *
+ * What was cleared is never served again from the moment the call returns,
+ * but its memory comes free in steps: no call holds its thread for longer
+ * than some hundred entries take, but for cache_clear() by tag (see there)
+ * and cache_destroy().
  *
  * One thread owns a cache: nothing here locks. Never logs. Counters are
- * relaxed atomics, so that other threads may read them.
+ * relaxed atomics, which any thread may read.
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define CACHE_KEY_LEN 16
+/* Nothing is kept longer, stale phases included. */
+#define CACHE_LIFE_MAX_MS ((uint64_t)30 * 24 * 3600 * 1000)
+/* What an entry takes beyond its key and its value: record, allocation and its
+ * part of the table. At most this much from a few dozen entries on: the first
+ * table has 32 buckets; tables grow with the entries and do not shrink. */
+#define CACHE_BOOKKEEPING_MAX 160
 
 struct cache;
 
 struct cache_opts {
-	uint64_t max_bytes; /* keys, values and bookkeeping; 0: no caching */
+	/* Keys, values, bookkeeping and tables of answers, and the same of
+	 * refusals: two bounds that add up. 0: none are kept. */
+	uint64_t max_bytes, max_refusal_bytes;
+	/* Each life is shortened by a random part of up to so many hundredths
+	 * of its fresh phase, so that what was stored together does not end
+	 * together. 0 to 100. */
+	unsigned jitter_percent;
+	uint64_t seed; /* of that randomness; no secret */
 	void (*retain)(const void *value);
 	void (*release)(const void *value);
 };
 
-/* Counts of one group of entries, owned by the caller, who calls
- * cache_drop_group() before freeing it. Zero it before first use. Any thread
- * may set `hits` and `misses` back to 0. */
+/*
+ * Entries that are counted together and cleared together, and what is
+ * counted. The caller's memory: zeroed before first use, and not freed before
+ * cache_drop_group() or cache_destroy() has returned, nor while a ticket that
+ * is still to be used names it.
+ */
 struct cache_group {
-	_Atomic uint64_t entries, hits, misses;
+	/* What cache_clear() selects by. Any numbers but 0; constant once the
+	 * group is in use. */
+	uint64_t hook, endpoint;
+	/* At present. An entry that only a failure of the endpoint could still
+	 * bring forth counts, one that was cleared does not: see
+	 * cache_clear(). `refusals` are among the `entries`, their bytes among
+	 * the `bytes`. */
+	_Atomic uint64_t entries, bytes, refusals, refusal_bytes;
+	/* Since first use or cache_reset_counters(). Each cache_get() is a
+	 * hit or a miss. */
+	_Atomic uint64_t hits, misses;
+	_Atomic uint64_t refusal_hits;   /* of the hits */
+	_Atomic uint64_t stale;          /* of the hits: past their life */
+	_Atomic uint64_t stale_if_error; /* of cache_get_if_error() */
+	_Atomic uint64_t stores;
+	/* Ended by want of room; by time. What is replaced, removed, cleared
+	 * or dropped is neither. */
+	_Atomic uint64_t evicted, refusals_evicted, expired;
+	_Atomic uint64_t rejected; /* not stored: no memory, no room */
+	_Atomic uint64_t late;     /* not stored: cleared since asked */
+	/* Private. */
+	struct group *record;
+	bool dropped;
 };
 
-struct cache_stats {
-	/* Since cache_create(). An entry that is replaced, cleared or dropped
-	 * with its group is neither evicted nor expired. */
-	uint64_t stores, evicted, expired, refused;
-	/* At present. The table is made whole at the start, at about a
-	 * thirtieth of max_bytes, and counts: `bytes` is never 0. */
-	uint64_t entries, bytes;
+/* How long an answer may be used, in ms. The stale phases both begin when the
+ * fresh one ends. */
+struct cache_life {
+	uint64_t fresh_ms;
+	uint64_t stale_while_revalidate_ms; /* RFC 5861 section 3 */
+	uint64_t stale_if_error_ms;         /* RFC 5861 section 4 */
+};
+
+/* One question, from its look-up to its answer. Plain data: copy it, forget
+ * it. */
+struct cache_ticket {
+	/* A keyed digest of everything that makes the answer: its first bytes
+	 * serve as hash value. */
+	uint8_t key[CACHE_KEY_LEN];
+	struct cache_group *group;
+	/* Who asks, for cache_clear(): keyed digests, 0: nobody known. 64 bits
+	 * do, as they only select what is cleared: two names that share a
+	 * digest are cleared together, which costs a call. */
+	uint64_t client, username;
+	uint64_t generation; /* set by cache_get() */
+};
+
+/* What to clear: whatever agrees in every tag that is not 0. */
+struct cache_filter {
+	uint64_t hook, endpoint; /* of the group */
+	uint64_t client, username;
 };
 
 /* Returns 0 and sets `*ret`, or -ENOMEM and leaves `*ret` alone. */
 int cache_create(struct cache **ret, const struct cache_opts *opts);
 
-/* Releases every value; `entries` of each group is 0 afterwards. NULL is
- * fine. */
+/* Releases every value and walks through all of them; `entries` of each group
+ * is 0 afterwards. NULL is fine. */
 void cache_destroy(struct cache *cache);
 
-/*
- * Look up a key and mark it as recently used; counts a hit or a miss in
- * `group`. An entry is live while now_ms < the time stored + its ttl.
- * Keys are keyed digests: their first bytes serve as hash value.
- * Returns the value, valid until the next cache_*() call unless the caller
- * retains it; or NULL when absent or expired (an expired entry is dropped).
- */
-const void *cache_get(struct cache *cache,
-		      const uint8_t key[static CACHE_KEY_LEN],
-		      struct cache_group *group, int64_t now_ms);
+/* ---- look up ---- */
+
+enum cache_result {
+	CACHE_MISS = 0, /* ask */
+	CACHE_FRESH,
+	CACHE_STALE,   /* past its life, and being refreshed */
+	CACHE_REFRESH, /* past its life, and for you to refresh */
+};
 
 /*
- * Store `value`, of `size` bytes with all it holds, replacing what is there;
- * the least recently used entries make room. A ttl of 0 stores nothing, one
- * that exceeds the clock's range lasts for ever.
- * Returns 0; or -ENOMEM, or -EFBIG for an entry larger than the cache: both
- * count as refused. On failure the old entry is gone, so a stale value is
+ * Look up `ticket->key`, mark the entry as recently used, and set
+ * `ticket->generation`: the answer to a question asked now is stored with
+ * this ticket. Counts a hit or a miss in the ticket's group.
+ * Sets `*ret`, valid until the next cache_*() call unless the caller retains
+ * it, but for a CACHE_MISS. CACHE_REFRESH is told to one caller only: it asks
+ * the endpoint, and ends the refresh by cache_put() or cache_remove() with
+ * this ticket; until then the others get CACHE_STALE. An entry whose refresh
+ * never ends is served until its stale phase is over.
+ */
+enum cache_result cache_get(struct cache *cache, struct cache_ticket *ticket,
+			    int64_t now_ms, const void **ret);
+
+/*
+ * After the endpoint gave no answer at all: what is kept for that case. Not a
+ * look-up: counts `stale_if_error`, neither hit nor miss. What a clear, a
+ * refresh or cache_remove() took away is not brought back; refusals are never
+ * kept for this.
+ * Returns the value as cache_get() does, or NULL.
+ */
+const void *cache_get_if_error(struct cache *cache,
+			       const struct cache_ticket *ticket,
+			       int64_t now_ms);
+
+/* Whether nothing was cleared since cache_get() that concerns the ticket. An
+ * answer whose ticket is void is neither stored nor shared. */
+bool cache_is_current(const struct cache *cache,
+		      const struct cache_ticket *ticket);
+
+/* ---- store ---- */
+
+enum cache_kind {
+	CACHE_ANSWER = 0,
+	CACHE_REFUSAL, /* in the budget of refusals, and never stale */
+};
+
+/*
+ * Store `value`, of `size` bytes with all it holds, for the question of
+ * `ticket`, replacing what is there; what was used longest ago makes room,
+ * at most some hundred entries. Lives beyond CACHE_LIFE_MAX_MS are cut. A
+ * life of nothing stores nothing and removes what is there: so does an answer
+ * that may not be kept.
+ * Returns 0; -ESTALE when the ticket is void: nothing is changed; or -ENOMEM,
+ * -EFBIG for an entry larger than its budget, -ENOSPC when that many entries
+ * were too small to make room: the old entry is gone, so an outdated value is
  * never served.
  */
-int cache_put(struct cache *cache, const uint8_t key[static CACHE_KEY_LEN],
-	      struct cache_group *group, const void *value, size_t size,
-	      uint64_t ttl_ms, int64_t now_ms);
+int cache_put(struct cache *cache, const struct cache_ticket *ticket,
+	      enum cache_kind kind, const void *value, size_t size,
+	      const struct cache_life *life, int64_t now_ms);
 
-/* Look at the next `max` entries, beginning with the least recently used,
- * and drop the expired ones; each call goes on where the last one stopped,
- * and not longer than once round. Call it now and then. Returns how many
- * went. */
-size_t cache_sweep(struct cache *cache, size_t max, int64_t now_ms);
+/* The endpoint has said something else, or a refresh ended in anything but
+ * ok: what is kept under the ticket's key goes, even if the ticket is void.
+ * Of a question that got no answer call cache_get_if_error() instead. */
+void cache_remove(struct cache *cache, const struct cache_ticket *ticket);
 
-/* Drop every entry, or those of one group: both walk through all of them.
- * Returns how many went. */
-size_t cache_clear(struct cache *cache);
+/* ---- clear ---- */
+
+/*
+ * Clear what `filter` selects; NULL or all 0: everything. It is not served
+ * again, and answers to questions asked before are not stored.
+ * Everything, by hook and by endpoint: done at once, `entries` and all, in as
+ * many steps as there are groups. By client and username: the entries have to
+ * be found. Each call looks at 4096 of them, or at a 128th of all if that is
+ * more; until cache_sweep() has looked at the others they count as `entries`,
+ * though nobody gets them. cache_is_clearing() tells.
+ * Returns how many entries went so far.
+ */
+size_t cache_clear(struct cache *cache, const struct cache_filter *filter);
+
+/* Whether there may be cleared entries that are still counted. */
+bool cache_is_clearing(const struct cache *cache);
+
+/* Clear a group for good: from now on its memory is the caller's again, and
+ * until it is zeroed nothing is found or stored under it. At once, whatever
+ * it holds. Returns how many entries went. */
 size_t cache_drop_group(struct cache *cache, struct cache_group *group);
 
-/* Any thread. Each number is exact, the set of them is not a snapshot. */
-void cache_get_stats(const struct cache *cache, struct cache_stats *ret);
+/* All tickets are void: answers to what was asked before are not stored. For
+ * a change of settings. Entries stay. */
+void cache_new_generation(struct cache *cache);
+
+/* Look at the next `max` entries, beginning with the ones used longest ago,
+ * and drop those that are over or cleared; each call goes on where the last
+ * one stopped, and not longer than once round. Call it now and then, and more
+ * often while cache_is_clearing(). Returns how many of the `entries` went. */
+size_t cache_sweep(struct cache *cache, size_t max, int64_t now_ms);
+
+/* ---- statistics ---- */
+
+/* The sums over all groups, dropped ones included, as long as the cache.
+ * Here `bytes` and `refusal_bytes` are all that is held, tables and what
+ * waits to come free included: these are what the bounds bound. Any thread;
+ * each number is exact, the set of them is not a snapshot. */
+const struct cache_group *cache_totals(const struct cache *cache);
+
+/* Set all but the numbers "at present" back to 0: any thread. */
+void cache_reset_counters(struct cache_group *group);
+void cache_reset_totals(struct cache *cache);
 
 #endif /* CACHE_CACHE_H */

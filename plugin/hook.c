@@ -46,7 +46,11 @@ static void identify(struct hooks *hooks)
 
 static int make_parts(struct hooks *hooks, struct settings *s)
 {
-	struct cache_opts cache = { SETTINGS_CACHE_BYTES, retain, release };
+	struct cache_opts cache = {
+		.max_bytes = SETTINGS_CACHE_BYTES,
+		.retain = retain,
+		.release = release,
+	};
 	int err;
 
 	randombytes_buf(hooks->secret, sizeof(hooks->secret));
@@ -388,7 +392,7 @@ enum hook_outcome hook_outcome(const struct pool_reply *reply,
 size_t hooks_cache_clear(struct hooks *hooks)
 {
 	hooks->generation++;
-	return cache_clear(hooks->cache);
+	return cache_clear(hooks->cache, NULL);
 }
 
 struct pool *hooks_pool(struct hooks *hooks)

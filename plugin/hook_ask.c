@@ -35,7 +35,7 @@ struct question {
 	uint64_t generation, ticket;
 	const struct verdict *answer; /* of the endpoint at `index` */
 	bool looked_up;               /* in the cache, at `index` */
-	uint8_t key[CACHE_KEY_LEN];
+	struct cache_ticket kept;     /* of that look-up */
 };
 
 /* One call to one endpoint. */
@@ -49,7 +49,7 @@ struct inquiry {
 	uint64_t generation;
 	bool cacheable;
 	bool given_up; /* as a failure, which is counted and logged */
-	uint8_t key[CACHE_KEY_LEN];
+	struct cache_ticket kept;
 };
 
 static const struct webhook *asked(const struct question *q)
@@ -81,18 +81,20 @@ static void keep(struct inquiry *inq, const struct verdict *v,
 {
 	const struct webhook *webhook = inq->webhook;
 	struct hooks *hooks = inq->hooks;
-	uint64_t ttl = codec_max_age_ms(reply->cache_control, reply->age_s);
+	struct cache_life life = {
+		.fresh_ms = codec_max_age_ms(reply->cache_control, reply->age_s)
+	};
 	const struct verdict *kept;
 
-	if (!ttl || v->decision != DECISION_OK || !inq->cacheable ||
+	if (!life.fresh_ms || v->decision != DECISION_OK || !inq->cacheable ||
 	    inq->generation != hooks->generation)
 		return;
 	if (verdict_has(v, MODIFIER_PAYLOAD))
 		warn_of_payload(hooks, webhook);
 	if (verdict_create(v, 1u << MODIFIER_PAYLOAD, &kept) != 0)
 		return;
-	cache_put(hooks->cache, inq->key, &webhook->stats->cache, kept,
-		  kept->size, ttl, hooks_now_ms(hooks));
+	cache_put(hooks->cache, &inq->kept, CACHE_ANSWER, kept, kept->size,
+		  &life, hooks_now_ms(hooks));
 	verdict_unref(kept);
 }
 
@@ -251,15 +253,17 @@ static const struct verdict *from_cache(struct question *q)
 {
 	const struct webhook *webhook = asked(q);
 	struct hooks *hooks = q->hooks;
-	const struct verdict *v;
+	const void *v;
 
 	if (q->looked_up || !cacheable(q) || q->generation != hooks->generation)
 		return NULL;
 	q->looked_up = true;
-	codec_key(q->ev, webhook->endpoint, hooks->secret, q->key);
-	v = cache_get(hooks->cache, q->key, &webhook->stats->cache,
-		      hooks_now_ms(hooks));
-	return v ? verdict_ref(v) : NULL;
+	q->kept.group = &webhook->stats->cache;
+	codec_key(q->ev, webhook->endpoint, hooks->secret, q->kept.key);
+	if (cache_get(hooks->cache, &q->kept, hooks_now_ms(hooks), &v) ==
+	    CACHE_MISS)
+		return NULL;
+	return verdict_ref(v);
 }
 
 /* ---- a call ---- */
@@ -307,7 +311,7 @@ static int inquire(struct question *q, enum pool_kind kind,
 	inq->question = kind == POOL_ASIDE ? NULL : q;
 	inq->generation = q->generation;
 	inq->cacheable = cacheable(q);
-	memcpy(inq->key, q->key, sizeof(inq->key));
+	inq->kept = q->kept;
 	err = hook_send(q->hooks, &message, inquiry_done, inq, &inq->call,
 			&inq->sent);
 	if (err)
