@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "cache/cache.h"
 #include "plugin/event.h"
 #include "plugin/verdict.h"
 
@@ -48,14 +49,27 @@ int codec_check_json(const void *body, size_t len,
 		     char reterr[static CODEC_ERROR_LEN]);
 
 /*
- * How long a reply may be kept, in milliseconds, by RFC 9111 section 5.2
- * as decided in contract.md, decision 9: `cache_control` holds every such
- * header of the reply joined with ", ", NULL when there is none; `age_s` is
- * the Age header, 0 without one. 0: not at all. Cannot fail.
+ * How long a reply may be kept, as decided in contract.md, decision 9:
+ * `cache_control` holds every such header of the reply joined with ", ", NULL
+ * when there is none; `age_s` is the Age header, 0 without one.
+ *
+ * RFC 9111 section 5.2.2: max-age less Age is the fresh phase. Nothing is kept
+ * without max-age, with no-store or no-cache (also one that names fields), with
+ * two different max-age, or when anything in the header is malformed.
+ * RFC 5861: stale-while-revalidate and stale-if-error count from the end of
+ * the fresh phase, which may have been before the reply came: `max-age=0,
+ * stale-while-revalidate=60` is stale at once. One that is malformed, or given
+ * twice with different values, grants nothing, and takes nothing else away.
+ * must-revalidate forbids both, and so does proxy-revalidate: it does not
+ * speak to a private cache, but whoever says it does not want stale answers.
+ * The phases together are cut at CACHE_LIFE_MAX_MS.
+ *
+ * Sets `*ret`, to all 0 when nothing may be kept. Returns whether anything may.
  */
-uint64_t codec_max_age_ms(const char *cache_control, uint64_t age_s);
+bool codec_cache_life(const char *cache_control, uint64_t age_s,
+		      struct cache_life *ret);
 
-#define CODEC_KEY_LEN 16
+#define CODEC_KEY_LEN CACHE_KEY_LEN
 /*
  * The cache key of one question: a keyed digest (siphashx24, 128 bit) of the
  * endpoint, the hook and every field but payload and peer port, each

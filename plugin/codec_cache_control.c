@@ -6,8 +6,7 @@
 
 /* RFC 9111 section 1.2.2: a number too large to count is this one. */
 #define COUNTED_MAX_S ((uint64_t)1 << 31)
-/* No answer is kept longer. */
-#define LIFE_MAX_S ((uint64_t)30 * 24 * 3600)
+#define LIFE_MAX_S    (CACHE_LIFE_MAX_MS / 1000)
 
 /* One directive: a token, and what follows its `=` if there is one. */
 struct directive {
@@ -16,9 +15,31 @@ struct directive {
 	bool has_value;
 };
 
+/* A directive with a number of seconds. */
+struct seconds {
+	uint64_t value;
+	bool given, bad; /* malformed, or two that differ */
+};
+
 struct policy {
-	uint64_t max_age_s;
-	bool has_max_age, keep_nothing;
+	struct seconds max_age, revalidate, if_error;
+	bool keep_nothing, never_stale;
+};
+
+/* What each directive does; one that is not here does nothing: public,
+ * private, immutable, s-maxage and no-transform among them. */
+static const struct {
+	const char *name;
+	size_t offset; /* in struct policy */
+	bool is_number;
+} directives[] = {
+	{ "no-store", offsetof(struct policy, keep_nothing), false },
+	{ "no-cache", offsetof(struct policy, keep_nothing), false },
+	{ "must-revalidate", offsetof(struct policy, never_stale), false },
+	{ "proxy-revalidate", offsetof(struct policy, never_stale), false },
+	{ "max-age", offsetof(struct policy, max_age), true },
+	{ "stale-while-revalidate", offsetof(struct policy, revalidate), true },
+	{ "stale-if-error", offsetof(struct policy, if_error), true },
 };
 
 static bool is_token(char c)
@@ -98,29 +119,38 @@ static bool read_seconds(const struct directive *d, uint64_t *ret)
 	return true;
 }
 
-static void apply(const struct directive *d, struct policy *policy)
+static void read_number(const struct directive *d, struct seconds *ret)
 {
-	uint64_t seconds;
+	uint64_t value;
 
-	if (is_called(d, "no-store") || is_called(d, "no-cache"))
-		policy->keep_nothing = true;
-	if (!is_called(d, "max-age"))
-		return;
-	if (!read_seconds(d, &seconds) ||
-	    (policy->has_max_age && seconds != policy->max_age_s)) {
-		policy->keep_nothing = true;
+	if (!read_seconds(d, &value) || (ret->given && value != ret->value)) {
+		ret->bad = true;
 		return;
 	}
-	policy->has_max_age = true;
-	policy->max_age_s = seconds;
+	ret->given = true;
+	ret->value = value;
 }
 
-uint64_t codec_max_age_ms(const char *cache_control, uint64_t age_s)
+static void apply(const struct directive *d, struct policy *policy)
 {
-	struct policy policy = { 0 };
-	const char *p = cache_control ? cache_control : "";
-	uint64_t life_s;
+	size_t n = sizeof(directives) / sizeof(directives[0]);
 
+	for (size_t i = 0; i < n; i++) {
+		void *what = (char *)policy + directives[i].offset;
+
+		if (!is_called(d, directives[i].name))
+			continue;
+		if (directives[i].is_number)
+			read_number(d, what);
+		else
+			*(bool *)what = true;
+	}
+}
+
+/* Returns false when the header is malformed. */
+static bool read_policy(const char *p, struct policy *ret)
+{
+	*ret = (struct policy){ 0 };
 	while (*p) {
 		struct directive d;
 
@@ -133,11 +163,48 @@ uint64_t codec_max_age_ms(const char *cache_control, uint64_t age_s)
 			break;
 		p = read_directive(p, &d);
 		if (!p)
-			return 0;
-		apply(&d, &policy);
+			return false;
+		apply(&d, ret);
 	}
-	if (policy.keep_nothing || age_s >= policy.max_age_s)
+	return true;
+}
+
+/* What is left at `age_s` of a time that began at 0. */
+static uint64_t left_of(uint64_t seconds, uint64_t age_s)
+{
+	return seconds > age_s ? seconds - age_s : 0;
+}
+
+static uint64_t stale_ms(const struct policy *policy, const struct seconds *s,
+			 uint64_t overdue_s, uint64_t room_s)
+{
+	uint64_t left;
+
+	if (policy->never_stale || !s->given || s->bad)
 		return 0;
-	life_s = policy.max_age_s - age_s;
-	return (life_s < LIFE_MAX_S ? life_s : LIFE_MAX_S) * 1000;
+	left = left_of(s->value, overdue_s);
+	return (left < room_s ? left : room_s) * 1000;
+}
+
+bool codec_cache_life(const char *cache_control, uint64_t age_s,
+		      struct cache_life *ret)
+{
+	struct policy policy;
+	uint64_t fresh_s, overdue_s;
+
+	*ret = (struct cache_life){ 0 };
+	if (!cache_control || !read_policy(cache_control, &policy) ||
+	    policy.keep_nothing || !policy.max_age.given || policy.max_age.bad)
+		return false;
+	fresh_s = left_of(policy.max_age.value, age_s);
+	if (fresh_s > LIFE_MAX_S)
+		fresh_s = LIFE_MAX_S;
+	overdue_s = left_of(age_s, policy.max_age.value);
+	ret->fresh_ms = fresh_s * 1000;
+	ret->stale_while_revalidate_ms = stale_ms(
+		&policy, &policy.revalidate, overdue_s, LIFE_MAX_S - fresh_s);
+	ret->stale_if_error_ms = stale_ms(&policy, &policy.if_error, overdue_s,
+					  LIFE_MAX_S - fresh_s);
+	return ret->fresh_ms || ret->stale_while_revalidate_ms ||
+	       ret->stale_if_error_ms;
 }

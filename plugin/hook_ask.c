@@ -81,14 +81,15 @@ static void keep(struct inquiry *inq, const struct verdict *v,
 {
 	const struct webhook *webhook = inq->webhook;
 	struct hooks *hooks = inq->hooks;
-	struct cache_life life = {
-		.fresh_ms = codec_max_age_ms(reply->cache_control, reply->age_s)
-	};
 	const struct verdict *kept;
+	struct cache_life life;
 
-	if (!life.fresh_ms || v->decision != DECISION_OK || !inq->cacheable ||
-	    inq->generation != hooks->generation)
+	if (v->decision != DECISION_OK || !inq->cacheable ||
+	    inq->generation != hooks->generation ||
+	    !codec_cache_life(reply->cache_control, reply->age_s, &life))
 		return;
+	/* until somebody asks when the answer is stale */
+	life.stale_while_revalidate_ms = life.stale_if_error_ms = 0;
 	if (verdict_has(v, MODIFIER_PAYLOAD))
 		warn_of_payload(hooks, webhook);
 	if (verdict_create(v, 1u << MODIFIER_PAYLOAD, &kept) != 0)
