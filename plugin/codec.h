@@ -80,4 +80,11 @@ void codec_key(const struct event *ev, const char *endpoint,
 	       const uint8_t secret[static 16],
 	       uint8_t ret[static CODEC_KEY_LEN]);
 
+/*
+ * A name as cache_clear() selects by it: a keyed digest, the same for the same
+ * bytes and secret, 0 for what is absent and for nothing else. Of names as
+ * sent at CONNECT. Cannot fail. sodium_init() has been called.
+ */
+uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16]);
+
 #endif /* PLUGIN_CODEC_H */

@@ -120,3 +120,21 @@ void codec_key(const struct event *ev, const char *endpoint,
 	memcpy(ret, d.block, CODEC_KEY_LEN);
 	sodium_memzero(d.block, d.most);
 }
+
+uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16])
+{
+	uint64_t tag = 0;
+	struct digest d;
+
+	if (!name.data)
+		return 0;
+	d.used = d.most = 0;
+	d.secret = secret;
+	/* no key begins so: that would be the length of an endpoint */
+	feed_number(&d, UINT64_MAX - 1);
+	feed(&d, name.data, name.len);
+	fold(&d);
+	memcpy(&tag, d.block, sizeof(tag));
+	sodium_memzero(d.block, d.most);
+	return tag ? tag : 1;
+}

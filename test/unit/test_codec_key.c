@@ -253,6 +253,44 @@ static void length_does_not_matter(void **state)
 	free(text);
 }
 
+/* ---- tags ---- */
+
+static void the_same_name_has_the_same_tag(void **state)
+{
+	char copy[] = "client-1";
+
+	(void)state;
+	assert_true(codec_tag(bytes_of(copy), secret) ==
+		    codec_tag(bytes_of("client-1"), secret));
+}
+
+static void names_and_secrets_differ_in_their_tags(void **state)
+{
+	const uint8_t other[16] = "0123456789abcdeg";
+	uint64_t tag = codec_tag(bytes_of("client-1"), secret);
+	char text[3000] = { 0 };
+
+	(void)state;
+	assert_false(tag == codec_tag(bytes_of("client-2"), secret));
+	assert_false(tag == codec_tag(bytes_of("client-"), secret));
+	assert_false(tag == codec_tag(bytes_of("client-1"), other));
+	tag = codec_tag((struct bytes){ text, sizeof(text) }, secret);
+	for (size_t i = 0; i < sizeof(text); i++) {
+		text[i] = 1;
+		assert_false(tag ==
+			     codec_tag((struct bytes){ text, sizeof(text) },
+				       secret));
+		text[i] = 0;
+	}
+}
+
+static void only_what_is_absent_has_no_tag(void **state)
+{
+	(void)state;
+	assert_true(codec_tag(bytes_of(NULL), secret) == 0);
+	assert_false(codec_tag(bytes_of(""), secret) == 0);
+}
+
 static int start_sodium(void **state)
 {
 	(void)state;
@@ -272,6 +310,9 @@ int main(void)
 		cmocka_unit_test(endpoint_and_secret_count),
 		cmocka_unit_test(no_field_runs_into_the_next),
 		cmocka_unit_test(length_does_not_matter),
+		cmocka_unit_test(the_same_name_has_the_same_tag),
+		cmocka_unit_test(names_and_secrets_differ_in_their_tags),
+		cmocka_unit_test(only_what_is_absent_has_no_tag),
 	};
 
 	return cmocka_run_group_tests(tests, start_sodium, NULL);
