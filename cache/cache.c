@@ -415,6 +415,19 @@ void cache_remove(struct cache *cache, const struct cache_ticket *ticket)
 	publish_bytes(cache);
 }
 
+void cache_refresh_failed(struct cache *cache,
+			  const struct cache_ticket *ticket, int64_t now_ms)
+{
+	struct entry *e = find_live(cache, ticket->key, now_ms);
+
+	if (!e)
+		return;
+	e->refreshing = false;
+	e->stale_ms = 0;
+	if (now_ms >= e->expires_ms + e->error_ms)
+		cache_remove(cache, ticket);
+}
+
 /* ---- sweep ---- */
 
 static void sweep_kind(struct cache *cache, unsigned kind)

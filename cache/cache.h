@@ -177,9 +177,14 @@ int cache_put(struct cache *cache, const struct cache_ticket *ticket,
 	      const struct cache_life *life, int64_t now_ms);
 
 /* The endpoint has said something else, or a refresh ended in anything but
- * ok: what is kept under the ticket's key goes, even if the ticket is void.
- * Of a question that got no answer call cache_get_if_error() instead. */
+ * ok: what is kept under the ticket's key goes, even if the ticket is void. */
 void cache_remove(struct cache *cache, const struct cache_ticket *ticket);
+
+/* A refresh got no answer at all: what is kept for failures is from now on
+ * kept for them alone, and may be refreshed by whoever asks next; otherwise
+ * the entry goes. */
+void cache_refresh_failed(struct cache *cache,
+			  const struct cache_ticket *ticket, int64_t now_ms);
 
 /* ---- clear ---- */
 

@@ -206,14 +206,31 @@ static void deregister_webhook(const struct job *job)
 
 /* ---- cache show ---- */
 
-/* Descending, as the rows are. */
+/* Descending, as the rows are; VerneMQ has three of them. */
 static const struct {
 	const char *name;
 	size_t offset;
+	bool vernemqs;
 } stat_table[] = {
-	{ "misses", offsetof(struct cache_group, misses) },
-	{ "hits", offsetof(struct cache_group, hits) },
-	{ "entries", offsetof(struct cache_group, entries) },
+#define STAT(member, vernemqs)                                                 \
+	{                                                                      \
+#member, offsetof(struct cache_group, member), vernemqs        \
+	}
+	STAT(stores, false),
+	STAT(stale_if_error, false),
+	STAT(stale, false),
+	STAT(rejected, false),
+	STAT(refusals_evicted, false),
+	STAT(refusals, false),
+	STAT(refusal_hits, false),
+	STAT(misses, true),
+	STAT(late, false),
+	STAT(hits, true),
+	STAT(expired, false),
+	STAT(evicted, false),
+	STAT(entries, true),
+	STAT(bytes, false),
+#undef STAT
 };
 
 enum {
@@ -278,20 +295,13 @@ static void cache_row(struct json_writer *w, const struct webhook *hook,
 	json_close(w, '}');
 }
 
-/* Hits and misses start over. Entries stay: they count what is there. The
+/* What was counted starts over. Entries stay: they count what is there. The
  * broker's thread adds atomically, so what it counts meanwhile is kept. */
 static void reset_counters(const struct settings *s)
 {
 	for (int h = 0; h < HOOK_COUNT; h++) {
-		for (size_t i = 0; i < s->chained[h]; i++) {
-			struct cache_group *group =
-				&s->chain[h][i].stats->cache;
-
-			atomic_store_explicit(&group->hits, 0,
-					      memory_order_relaxed);
-			atomic_store_explicit(&group->misses, 0,
-					      memory_order_relaxed);
-		}
+		for (size_t i = 0; i < s->chained[h]; i++)
+			cache_reset_counters(&s->chain[h][i].stats->cache);
 	}
 }
 
@@ -316,6 +326,9 @@ static void cache_show(const struct job *job)
 	}
 	admin_reply_table_open(&w);
 	for (int stat = 0; stat < STAT_COUNT; stat++) {
+		if (!stat_table[stat].vernemqs &&
+		    !job->req->args[ADMIN_ALL].given)
+			continue;
 		for (size_t i = 0; i < n; i++)
 			cache_row(&w, list[i].hook, stat);
 	}
@@ -331,7 +344,17 @@ struct clear_mail {
 	struct admin_commands *commands;
 	struct admin_peer peer;
 	uint64_t ticket;
+	struct hooks_selection selection; /* of `texts` */
+	bool kick;
+	char *texts[3]; /* endpoint, client id, user name; malloc'd */
 };
+
+static void clear_mail_free(struct clear_mail *mail)
+{
+	for (size_t i = 0; i < sizeof(mail->texts) / sizeof(*mail->texts); i++)
+		free(mail->texts[i]);
+	free(mail);
+}
 
 /* Back on the dispatcher. The ticket may have ended its wait. */
 static void clear_done(struct mail *self)
@@ -340,7 +363,36 @@ static void clear_done(struct mail *self)
 	struct admin_reply reply = admin_reply_done();
 
 	admin_http_answer(mail->commands->http, mail->ticket, &reply);
-	free(mail);
+	clear_mail_free(mail);
+}
+
+static void send_back(struct hooks *hooks, struct mail *mail)
+{
+	mail->receive = clear_done;
+	if (mailbox_reply(pool_loop_box(hooks_pool(hooks)), mail) != 0)
+		clear_mail_free((struct clear_mail *)mail); /* nobody waits */
+}
+
+/* On the broker's thread: in a tick, or else in the next. */
+static void kick_now(struct mail *self)
+{
+	struct clear_mail *mail = (struct clear_mail *)self;
+	struct hooks *hooks = mail->commands->hooks;
+	long n = hooks_disconnect(hooks, &mail->selection);
+
+	if (n < 0) {
+		if (mailbox_reply(pool_owner_box(hooks_pool(hooks)), self))
+			clear_mail_free(mail);
+		return;
+	}
+	admin_log_kicked(hooks, &mail->peer, (size_t)n);
+	send_back(hooks, self);
+}
+
+static bool is_everything(const struct hooks_selection *s)
+{
+	return s->hook == HOOK_COUNT && !s->endpoint && !s->client_id &&
+	       !s->username;
 }
 
 /* On the broker's thread. */
@@ -349,34 +401,68 @@ static void clear_now(struct mail *self)
 	struct clear_mail *mail = (struct clear_mail *)self;
 	struct hooks *hooks = mail->commands->hooks;
 	struct settings *s = hooks_settings(hooks);
-	size_t n = hooks_cache_clear(hooks);
+	size_t n = hooks_cache_clear(hooks, &mail->selection);
 
-	reset_counters(s);
+	if (is_everything(&mail->selection))
+		reset_counters(s);
 	settings_unref(s);
-	admin_log_cleared(hooks, &mail->peer, n);
-	self->receive = clear_done;
-	if (mailbox_reply(pool_loop_box(hooks_pool(hooks)), self) != 0)
-		free(mail); /* we are stopping: nobody waits any more */
+	admin_log_cleared(hooks, &mail->peer, &mail->selection, n);
+	if (!mail->kick) {
+		send_back(hooks, self);
+		return;
+	}
+	self->receive = kick_now;
+	kick_now(self);
+}
+
+/* A text of the request that outlives it. False: no memory. */
+static bool keep_text(struct clear_mail *mail, int i,
+		      const struct admin_value *value, const char **ret)
+{
+	if (!value->given)
+		return true;
+	mail->texts[i] = strdup(value->text);
+	*ret = mail->texts[i];
+	return mail->texts[i] != NULL;
+}
+
+static struct clear_mail *clear_mail_create(const struct job *job)
+{
+	const struct admin_value *args = job->req->args;
+	struct clear_mail *mail = calloc(1, sizeof(*mail));
+	struct hooks_selection *s;
+
+	if (!mail)
+		return NULL;
+	mail->mail.receive = clear_now;
+	mail->commands = job->commands;
+	mail->peer = *job->peer;
+	mail->ticket = job->ticket;
+	mail->kick = args[ADMIN_KICK].given;
+	s = &mail->selection;
+	s->hook = args[ADMIN_HOOK].given ? args[ADMIN_HOOK].number : HOOK_COUNT;
+	if (keep_text(mail, 0, &args[ADMIN_ENDPOINT], &s->endpoint) &&
+	    keep_text(mail, 1, &args[ADMIN_CLIENT_ID], &s->client_id) &&
+	    keep_text(mail, 2, &args[ADMIN_USERNAME], &s->username))
+		return mail;
+	clear_mail_free(mail);
+	return NULL;
 }
 
 static void cache_clear_command(const struct job *job)
 {
 	struct pool *pool = hooks_pool(job->commands->hooks);
-	struct clear_mail *mail = calloc(1, sizeof(*mail));
+	struct clear_mail *mail = clear_mail_create(job);
 	int err;
 
 	if (!mail) {
 		answer(job, (struct admin_reply){ .status = 500 });
 		return;
 	}
-	mail->mail.receive = clear_now;
-	mail->commands = job->commands;
-	mail->peer = *job->peer;
-	mail->ticket = job->ticket;
 	err = mailbox_post(pool_owner_box(pool), &mail->mail);
 	if (!err)
 		return;
-	free(mail);
+	clear_mail_free(mail);
 	answer(job,
 	       admin_reply_error(503, "%s",
 				 err == -EAGAIN ? "the broker has more mail "

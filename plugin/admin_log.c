@@ -5,6 +5,7 @@
 #include <string.h>
 #include "plugin/broker.h"
 #include "plugin/hook.h"
+#include "plugin/hook_table.h"
 #include "plugin/redact.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
@@ -55,10 +56,41 @@ void admin_log_change(struct admin_commands *commands,
 	}
 }
 
+/* " name=value", cut where it does not fit. */
+static void append(char *to, size_t size, const char *name, const char *value)
+{
+	size_t len = strlen(to);
+
+	if (value)
+		snprintf(to + len, size - len, " %s=%s", name, value);
+}
+
 void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
-		       size_t entries)
+		       const struct hooks_selection *selection, size_t entries)
+{
+	char *shown =
+		selection->endpoint ? redact_url(selection->endpoint) : NULL;
+	char of[512] = "";
+
+	if (selection->hook != HOOK_COUNT)
+		append(of, sizeof(of), "hook",
+		       hook_table[selection->hook].name);
+	if (selection->endpoint)
+		append(of, sizeof(of), "endpoint", shown ? shown : "?");
+	append(of, sizeof(of), "client-id", selection->client_id);
+	append(of, sizeof(of), "username", selection->username);
+	hooks_log(hooks, LOG_LEVEL_INFO,
+		  "admin: cleared the cache of %zu entries by uid %ld pid "
+		  "%ld%s%s",
+		  entries, (long)peer->uid, (long)peer->pid, *of ? ":" : "",
+		  of);
+	free(shown);
+}
+
+void admin_log_kicked(struct hooks *hooks, const struct admin_peer *peer,
+		      size_t clients)
 {
 	hooks_log(hooks, LOG_LEVEL_INFO,
-		  "admin: cleared the cache of %zu entries by uid %ld pid %ld",
-		  entries, (long)peer->uid, (long)peer->pid);
+		  "admin: disconnected %zu clients by uid %ld pid %ld", clients,
+		  (long)peer->uid, (long)peer->pid);
 }

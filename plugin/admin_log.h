@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include "plugin/admin_commands.h"
 
+struct hooks_selection;
+
 /* Dispatcher's thread. A line for which the broker's thread has no room is
  * counted, and the next one says how many are missing. */
 void admin_log_change(struct admin_commands *commands,
@@ -18,6 +20,8 @@ void admin_log_change(struct admin_commands *commands,
 
 /* Broker's thread. */
 void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
-		       size_t entries);
+		       const struct hooks_selection *selection, size_t entries);
+void admin_log_kicked(struct hooks *hooks, const struct admin_peer *peer,
+		      size_t clients);
 
 #endif /* PLUGIN_ADMIN_LOG_H */

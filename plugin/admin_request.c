@@ -34,18 +34,22 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 	},
 	[ADMIN_CACHE_SHOW] = {
 		.words = { "cache", "show" },
-		.allowed = BIT(ADMIN_RESET),
-		.usage = "cache show [--reset]",
+		.allowed = BIT(ADMIN_RESET) | BIT(ADMIN_ALL),
+		.usage = "cache show [--all|--reset]",
 	},
 	[ADMIN_CACHE_CLEAR] = {
 		.words = { "cache", "clear" },
-		.usage = "cache clear",
+		.allowed = BIT(ADMIN_HOOK) | BIT(ADMIN_ENDPOINT) |
+			   BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_USERNAME) |
+			   BIT(ADMIN_KICK),
+		.usage = "cache clear [hook=<hook>] [endpoint=<url>] "
+			 "[client-id=<id>] [username=<name>] [--kick]",
 	},
 };
 
 enum arg_type {
 	TYPE_HOOK,
-	TYPE_URL, /* judged by who registers it */
+	TYPE_TEXT, /* judged by who uses it */
 	TYPE_BOOL,
 	TYPE_TIMEOUT,
 	TYPE_SWITCH, /* stands alone */
@@ -57,12 +61,16 @@ static const struct {
 	enum arg_type type;
 } arg_table[ADMIN_ARG_COUNT] = {
 	[ADMIN_HOOK] = { "hook", TYPE_HOOK },
-	[ADMIN_ENDPOINT] = { "endpoint", TYPE_URL },
+	[ADMIN_ENDPOINT] = { "endpoint", TYPE_TEXT },
+	[ADMIN_CLIENT_ID] = { "client-id", TYPE_TEXT },
+	[ADMIN_USERNAME] = { "username", TYPE_TEXT },
 	[ADMIN_BASE64PAYLOAD] = { "--base64payload", TYPE_BOOL },
 	[ADMIN_NO_PAYLOAD] = { "--no_payload", TYPE_BOOL },
 	[ADMIN_RESPONSE_TIMEOUT] = { "--response_timeout", TYPE_TIMEOUT },
 	[ADMIN_RESET] = { "--reset", TYPE_SWITCH },
 	[ADMIN_ORIGIN] = { "--origin", TYPE_SWITCH },
+	[ADMIN_ALL] = { "--all", TYPE_SWITCH },
+	[ADMIN_KICK] = { "--kick", TYPE_SWITCH },
 	[ADMIN_FORMAT] = { "--format", TYPE_FORMAT },
 };
 
@@ -335,6 +343,11 @@ static int check_required(const struct admin_request *req,
 				      "%s is missing; usage: %s",
 				      arg_table[i].name, def->usage);
 	}
+	if (req->args[ADMIN_KICK].given && !req->args[ADMIN_CLIENT_ID].given &&
+	    !req->args[ADMIN_USERNAME].given)
+		return refuse(-EINVAL, reterr,
+			      "--kick needs client-id or username: whom to "
+			      "disconnect");
 	return 0;
 }
 

@@ -459,6 +459,7 @@ static int start(struct plugin *p, struct settings *s)
 
 	p->ops = (struct broker_ops){
 		.complete_auth = broker_complete_auth,
+		.disconnect = broker_disconnect,
 		.log = log_line,
 		.wake = wake,
 		.now_us = now_us,

@@ -8,6 +8,7 @@
 #define PLUGIN_BROKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "plugin/event.h"
 #include "plugin/verdict.h"
@@ -33,6 +34,11 @@ struct broker_ops {
 	 * has started over, or was forgotten, and this ticket is void. */
 	void (*complete_auth)(void *ctx, const char *client_id, uint64_t ticket,
 			      const struct verdict *verdict);
+	/* Broker's thread, and only from a tick, likewise: part from the
+	 * clients that are online with this id, or with this user name as
+	 * sent at CONNECT; NULL: any. Returns how many there were. */
+	size_t (*disconnect)(void *ctx, const char *client_id,
+			     const char *username);
 	/* Broker's thread. One line, no newline. */
 	void (*log)(void *ctx, enum log_level level, const char *line);
 	/* Any thread: have the broker tick soon. */

@@ -3,6 +3,7 @@
  */
 #include "plugin/broker_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool text_is(struct bytes text, const char *is, size_t len)
@@ -84,15 +85,19 @@ enum client_state login_decide(struct plugin *p, const struct client *c,
 }
 
 /* A client that sent no user name stays without, as in VerneMQ. */
-static bool set_username(struct mosquitto *client, const struct verdict *v)
+static bool set_username(struct client *c, struct mosquitto *client,
+			 const struct verdict *v)
 {
 	const struct modifier_value *name = verdict_get(v, MODIFIER_USERNAME);
 	const char *has = mosquitto_client_username(client);
 
 	if (!name || !has || text_is(name->text, has, strlen(has)))
 		return true;
-	return mosquitto_set_username(client, name->text.data) ==
-	       MOSQ_ERR_SUCCESS;
+	if (!c->sent_name)
+		c->sent_name = strdup(has);
+	return c->sent_name &&
+	       mosquitto_set_username(client, name->text.data) ==
+		       MOSQ_ERR_SUCCESS;
 }
 
 static bool rename_client(struct plugin *p, struct client *c,
@@ -109,7 +114,7 @@ static bool rename_client(struct plugin *p, struct client *c,
 bool login_apply(struct plugin *p, struct client *c, struct mosquitto *client,
 		 const struct verdict *v)
 {
-	if (set_username(client, v) && rename_client(p, c, client, v))
+	if (set_username(c, client, v) && rename_client(p, c, client, v))
 		return true;
 	broker_log(p, LOG_LEVEL_ERR,
 		   "client %s refused: the names of its login's reply could "

@@ -234,6 +234,10 @@ const struct modifier_without_effect *broker_without_effect(
 void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 			  const struct verdict *verdict);
 
+/* ops->disconnect: broker_session.c. */
+size_t broker_disconnect(void *ctx, const char *client_id,
+			 const char *username);
+
 /* Callbacks, by file. */
 int broker_on_basic_auth(int event, void *data, void *userdata);
 int broker_on_connect(int event, void *data, void *userdata);

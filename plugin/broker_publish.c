@@ -121,6 +121,7 @@ static int decide(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 
 	ev = message_event(p, ed->client, hook, m);
 	ev.client_id = bytes_of(c->id);
+	ev.sent_username = bytes_of(c->sent_name);
 	ev.will = is_will(p, c);
 	hook_ask(p->hooks, &ev, false, &v, NULL);
 	if (v->decision == DECISION_NEXT)

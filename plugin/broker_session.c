@@ -201,3 +201,40 @@ int broker_on_offline(int event, void *data, void *userdata)
 		leave(p, c, false);
 	return MOSQ_ERR_SUCCESS;
 }
+
+/* ---- by command ---- */
+
+static bool agrees(const struct client *c, const char *client_id,
+		   const char *username)
+{
+	const char *name = c->sent_name;
+
+	if (c->state != CLIENT_ONLINE)
+		return false;
+	if (client_id && strcmp(c->id, client_id) != 0)
+		return false;
+	if (!username)
+		return true;
+	if (!name)
+		name = mosquitto_client_username(c->ptr);
+	return name && strcmp(name, username) == 0;
+}
+
+/* Of an online client the entry stays where it is while it is parted from:
+ * that only dooms it. */
+size_t broker_disconnect(void *ctx, const char *client_id, const char *username)
+{
+	struct plugin *p = ctx;
+	struct client *c, *next;
+	size_t n = 0;
+
+	p->kicking = true;
+	HASH_ITER (hh, p->clients.all, c, next) {
+		if (!agrees(c, client_id, username))
+			continue;
+		n++;
+		mosquitto_kick_client_by_clientid(c->id, true);
+	}
+	p->kicking = false;
+	return n;
+}

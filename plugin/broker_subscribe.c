@@ -157,6 +157,7 @@ int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	enum hook_id hook =
 		broker_hook(HOOK_AUTH_ON_SUBSCRIBE, broker_is_m5(ed->client));
 	const char *filter;
+	const struct client *c = broker_client(p, ed->client);
 	const struct verdict *v;
 	struct topic topic;
 	struct event ev;
@@ -174,6 +175,7 @@ int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 	ev = broker_event(p, ed->client, hook);
 	ev.topics = &topic;
 	ev.topics_count = 1;
+	ev.sent_username = bytes_of(c ? c->sent_name : NULL);
 	hook_ask(p->hooks, &ev, false, &v, NULL);
 	if (v->decision == DECISION_NEXT)
 		rc = broker_no_opinion(p, hook);

@@ -123,7 +123,8 @@ static void end(struct client_table *t, struct client *c)
 	client_part(t, c);
 	free(c->id);
 	free(c->mountpoint);
-	c->mountpoint = NULL;
+	free(c->sent_name);
+	c->mountpoint = c->sent_name = NULL;
 	verdict_unref(c->login);
 	c->id = NULL;
 	c->login = NULL;

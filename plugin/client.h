@@ -48,6 +48,8 @@ struct client {
 	char *id;
 	bool unfit;       /* its names could not be set: part from it */
 	char *mountpoint; /* as told; NULL: not remembered */
+	char *sent_name;  /* the user name of its CONNECT, if a reply has
+			   * given it another; or NULL */
 	bool clean;       /* of its CONNECT; reads differently
 					 * once it is taken over */
 	bool m5;

@@ -42,6 +42,7 @@ static struct event_block *pack_event(struct pack *p, const struct event *ev)
 	to.client_id = pack_bytes(p, ev->client_id);
 	to.username = pack_bytes(p, ev->username);
 	to.password = pack_bytes(p, ev->password);
+	to.sent_username = pack_bytes(p, ev->sent_username);
 	to.peer_addr = pack_bytes(p, ev->peer_addr);
 	to.topic = pack_bytes(p, ev->topic);
 	to.payload = pack_bytes(p, ev->payload);

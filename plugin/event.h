@@ -90,6 +90,9 @@ struct event {
 	const struct property *properties;
 	size_t properties_count;
 	const struct listener_info *listener; /* NULL: not forwarded */
+	/* Not told: the user name as sent at CONNECT, where a reply has
+	 * changed it since; otherwise absent. */
+	struct bytes sent_username;
 	uint16_t peer_port;
 	uint8_t qos;
 	bool clean, retain;

@@ -16,7 +16,6 @@
 enum {
 	MAX_REPLY = 1024 * 1024,
 	MAX_PENDING = 65536,
-	SWEEP_PER_TICK = 256,
 };
 
 /* ---- life ---- */
@@ -46,8 +45,11 @@ static void identify(struct hooks *hooks)
 
 static int make_parts(struct hooks *hooks, struct settings *s)
 {
+	uint64_t bytes = s->limits.cache_max_bytes;
 	struct cache_opts cache = {
-		.max_bytes = SETTINGS_CACHE_BYTES,
+		.max_bytes = bytes - bytes / SETTINGS_REFUSALS_SHARE,
+		.max_refusal_bytes = bytes / SETTINGS_REFUSALS_SHARE,
+		.jitter_percent = s->limits.cache_jitter,
 		.retain = retain,
 		.release = release,
 	};
@@ -55,6 +57,7 @@ static int make_parts(struct hooks *hooks, struct settings *s)
 
 	randombytes_buf(hooks->secret, sizeof(hooks->secret));
 	identify(hooks);
+	randombytes_buf(&cache.seed, sizeof(cache.seed));
 	err = cache_create(&hooks->cache, &cache);
 	if (!err)
 		err = pending_create(&hooks->pending, MAX_PENDING);
@@ -241,7 +244,8 @@ static void take_up_settings(struct hooks *hooks)
 	settings_unref(hooks->settings);
 	hooks->settings = s;
 	hooks->version = version;
-	hooks->generation++;
+	/* What was asked under the old ones is not kept. */
+	cache_new_generation(hooks->cache);
 }
 
 bool hooks_has(struct hooks *hooks, enum hook_id hook)
@@ -274,10 +278,24 @@ int64_t hooks_now_ms(const struct hooks *hooks)
 
 unsigned hooks_tick(struct hooks *hooks)
 {
+	unsigned open;
+
 	take_up_settings(hooks);
-	cache_sweep(hooks->cache, SWEEP_PER_TICK, hooks_now_ms(hooks));
+	hook_cache_sweep(hooks);
 	hook_sum_up(hooks, false);
-	return pool_collect(hooks->pool);
+	hooks->ticking = true;
+	open = pool_collect(hooks->pool);
+	hooks->ticking = false;
+	return open;
+}
+
+long hooks_disconnect(struct hooks *hooks,
+		      const struct hooks_selection *selection)
+{
+	if (!hooks->ticking)
+		return -EAGAIN;
+	return (long)hooks->ops->disconnect(
+		hooks->ops_ctx, selection->client_id, selection->username);
 }
 
 void hooks_refresh(struct hooks *hooks)
@@ -387,12 +405,6 @@ enum hook_outcome hook_outcome(const struct pool_reply *reply,
 		 "answered with status %ld instead of 200", reply->status);
 	return reply->status == 429 || reply->status >= 500 ? OUTCOME_NONE
 							    : OUTCOME_REFUSAL;
-}
-
-size_t hooks_cache_clear(struct hooks *hooks)
-{
-	hooks->generation++;
-	return cache_clear(hooks->cache, NULL);
 }
 
 struct pool *hooks_pool(struct hooks *hooks)

@@ -90,7 +90,25 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 		struct settings *s);
 
 struct pool *hooks_pool(struct hooks *hooks);
-size_t hooks_cache_clear(struct hooks *hooks);
+
+/* What to select: all that agrees in everything given. */
+struct hooks_selection {
+	enum hook_id hook; /* HOOK_COUNT: any */
+	/* NULL: any. Of the client as it goes by now, and the user name that
+	 * it sent at CONNECT. */
+	const char *endpoint, *client_id, *username;
+};
+
+/* Kept answers that agree are never given again, and answers to what was
+ * asked before are not kept. Returns how many entries went; see cache.h on
+ * those that are still counted. */
+size_t hooks_cache_clear(struct hooks *hooks,
+			 const struct hooks_selection *selection);
+
+/* Part from the clients with that id, that user name, or both: one is given.
+ * Returns how many, or -EAGAIN outside of a tick: try again in the next. */
+long hooks_disconnect(struct hooks *hooks,
+		      const struct hooks_selection *selection);
 /* One line in the broker's log. */
 void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -3,10 +3,7 @@
  * chain, from the cache or by a call, until an endpoint decides.
  *
  * A question waits in one of two ways: delayed, while the broker goes on, or
- * held, while the broker's thread stands still. The call it waits for is an
- * inquiry. That may outlive its question, when the broker could stand still
- * no longer, or have none from the start, as a probe: what the endpoint then
- * answers can still be kept for the next one who asks.
+ * held, while the broker's thread stands still.
  */
 #include "plugin/hook.h"
 
@@ -15,8 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cache/cache.h"
-#include "plugin/hook_private.h"
+#include "plugin/hook_ask.h"
 #include "plugin/hook_table.h"
 #include "plugin/pending.h"
 
@@ -26,126 +22,15 @@ enum {
 	PAST_ITS_TIME_US = 100000, /* the pool's own limit comes first */
 };
 
-struct question {
-	struct hooks *hooks;
-	struct settings *settings; /* a reference: those it began with */
-	const struct event *ev;
-	struct event *copy; /* what `ev` is when delayed, or NULL */
-	size_t index;       /* of the endpoint being asked */
-	uint64_t generation, ticket;
-	const struct verdict *answer; /* of the endpoint at `index` */
-	bool looked_up;               /* in the cache, at `index` */
-	struct cache_ticket kept;     /* of that look-up */
-};
+/* ---- without an answer ---- */
 
-/* One call to one endpoint. */
-struct inquiry {
-	struct hooks *hooks;
-	struct settings *settings; /* a reference, for `webhook` */
-	const struct webhook *webhook;
-	struct question *question; /* NULL: nobody waits */
-	struct pool_call *call;
-	size_t sent; /* bytes of the body */
-	uint64_t generation;
-	bool cacheable;
-	bool given_up; /* as a failure, which is counted and logged */
-	struct cache_ticket kept;
-};
-
-static const struct webhook *asked(const struct question *q)
-{
-	return &q->settings->chain[q->ev->hook][q->index];
-}
-
-static bool cacheable(const struct question *q)
-{
-	return hook_table[q->ev->hook].cacheable;
-}
-
-/* ---- one endpoint's answer ---- */
-
-static void warn_of_payload(struct hooks *hooks, const struct webhook *webhook)
-{
-	if (webhook->stats->warned & 1u << WARNED_CACHED_PAYLOAD)
-		return;
-	webhook->stats->warned |= 1u << WARNED_CACHED_PAYLOAD;
-	hooks_log(hooks, LOG_LEVEL_WARN,
-		  "%s: endpoint %s replies with a payload and max-age: "
-		  "the kept answer will not rewrite payloads. Leave "
-		  "out cache-control from such replies",
-		  hook_table[webhook->hook].name, webhook->shown);
-}
-
-static void keep(struct inquiry *inq, const struct verdict *v,
-		 const struct pool_reply *reply)
-{
-	const struct webhook *webhook = inq->webhook;
-	struct hooks *hooks = inq->hooks;
-	const struct verdict *kept;
-	struct cache_life life;
-
-	if (v->decision != DECISION_OK || !inq->cacheable ||
-	    inq->generation != hooks->generation ||
-	    !codec_cache_life(reply->cache_control, reply->age_s, &life))
-		return;
-	/* until somebody asks when the answer is stale */
-	life.stale_while_revalidate_ms = life.stale_if_error_ms = 0;
-	if (verdict_has(v, MODIFIER_PAYLOAD))
-		warn_of_payload(hooks, webhook);
-	if (verdict_create(v, 1u << MODIFIER_PAYLOAD, &kept) != 0)
-		return;
-	cache_put(hooks->cache, &inq->kept, CACHE_ANSWER, kept, kept->size,
-		  &life, hooks_now_ms(hooks));
-	verdict_unref(kept);
-}
-
-static void note_denial(struct question *q, const struct verdict *v)
+const struct verdict *question_by_policy(struct question *q, const char *error)
 {
 	const struct webhook *webhook = asked(q);
+	const struct verdict *kept = kept_for_failure(q);
 
-	atomic_fetch_add_explicit(&webhook->stats->errors, 1,
-				  memory_order_relaxed);
-	hooks_log(q->hooks, LOG_LEVEL_INFO,
-		  "%s: endpoint %s refused client %.*s: %.*s",
-		  hook_table[webhook->hook].name, webhook->shown,
-		  (int)q->ev->client_id.len,
-		  (const char *)q->ev->client_id.data, (int)v->reason.len,
-		  (const char *)v->reason.data);
-}
-
-/* Modifiers that the host cannot honour: each is said once, none is lost in
- * silence. */
-static void note_without_effect(struct question *q, const struct verdict *v)
-{
-	const struct broker_ops *ops = q->hooks->ops;
-	const struct webhook *webhook = asked(q);
-	uint32_t *said = &webhook->stats->ineffective;
-	char names[512] = "";
-
-	for (size_t i = 0; i < ops->without_effect_count; i++) {
-		const struct modifier_without_effect *m;
-		size_t len = strlen(names);
-
-		m = &ops->without_effect[i];
-		if (!verdict_has(v, m->id) || *said & 1u << m->id ||
-		    !(m->hooks & 1u << webhook->hook))
-			continue;
-		*said |= 1u << m->id;
-		snprintf(names + len, sizeof(names) - len, " %s", m->name);
-	}
-	if (*names)
-		hooks_log(q->hooks, LOG_LEVEL_WARN,
-			  "%s: endpoint %s replies with modifiers that this "
-			  "Mosquitto cannot honour; they have no effect:%s",
-			  hook_table[webhook->hook].name, webhook->shown,
-			  names);
-}
-
-/* The operator's choice for an endpoint that gives no answer at all. */
-static const struct verdict *by_policy(struct question *q, const char *error)
-{
-	const struct webhook *webhook = asked(q);
-
+	if (kept)
+		return kept;
 	switch (webhook->on_error) {
 	case ON_ERROR_NEXT:
 		return verdict_ref(&verdict_next);
@@ -166,15 +51,14 @@ static const struct verdict *by_policy(struct question *q, const char *error)
 	}
 }
 
-/* The endpoint was not asked, or not for long enough. */
-static const struct verdict *unasked(struct question *q, const char *why)
+const struct verdict *question_unasked(struct question *q, const char *why)
 {
 	const struct webhook *webhook = asked(q);
 
 	atomic_fetch_add_explicit(&webhook->stats->unasked, 1,
 				  memory_order_relaxed);
 	hook_trouble(q->hooks, webhook, TROUBLE_UNASKED, why);
-	return by_policy(q, why);
+	return question_by_policy(q, why);
 }
 
 static const struct verdict *refusal(struct question *q, const char *error)
@@ -183,151 +67,12 @@ static const struct verdict *refusal(struct question *q, const char *error)
 	return verdict_deny(error);
 }
 
-/* Count and log it, unless it was when it was given up. */
-static void note_failure(const struct inquiry *inq, const char *error)
-{
-	if (!inq->given_up)
-		hook_failed(inq->hooks, inq->webhook, error);
-}
-
-/* A reply that is no answer, for whoever still waits for one. */
-static const struct verdict *without_answer(struct inquiry *inq,
-					    const struct pool_reply *reply,
-					    const char *error)
-{
-	struct question *q = inq->question;
-
-	if (reply->error == -EHOSTDOWN)
-		return q ? unasked(q, error) : NULL;
-	note_failure(inq, error);
-	return q ? by_policy(q, error) : NULL;
-}
-
-static int decode(const struct inquiry *inq, const struct pool_reply *reply,
-		  const struct verdict **ret,
-		  char reterr[static CODEC_ERROR_LEN])
-{
-	const struct webhook *webhook = inq->webhook;
-	int err;
-
-	err = codec_decode(webhook->hook, &webhook->codec, reply->body,
-			   reply->len, ret, reterr);
-	if (err == -ENOMEM)
-		snprintf(reterr, CODEC_ERROR_LEN, "no memory for the reply");
-	return err;
-}
-
-/* The verdict of a reply; anything wrong with it is a refusal. NULL when
- * nobody waits. */
-static const struct verdict *conclude(struct inquiry *inq,
-				      const struct pool_reply *reply)
-{
-	struct webhook_stats *stats = inq->webhook->stats;
-	char error[CODEC_ERROR_LEN] = "";
-	struct question *q = inq->question;
-	const struct verdict *v = NULL;
-	enum hook_outcome outcome = hook_outcome(reply, error);
-
-	atomic_fetch_add_explicit(&stats->requests, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&stats->bytes_sent, inq->sent,
-				  memory_order_relaxed);
-	if (outcome == OUTCOME_NONE)
-		return without_answer(inq, reply, error);
-	if (outcome == OUTCOME_REFUSAL || decode(inq, reply, &v, error) != 0) {
-		note_failure(inq, error);
-		return q ? verdict_deny(error) : NULL;
-	}
-	if (q && v->decision == DECISION_DENY)
-		note_denial(q, v);
-	if (q)
-		note_without_effect(q, v);
-	keep(inq, v, reply);
-	if (q)
-		return v;
-	verdict_unref(v);
-	return NULL;
-}
-
-/* The kept answer of the endpoint at `index`, or NULL. Only ok is ever kept,
- * so a hit decides. */
-static const struct verdict *from_cache(struct question *q)
-{
-	const struct webhook *webhook = asked(q);
-	struct hooks *hooks = q->hooks;
-	const void *v;
-
-	if (q->looked_up || !cacheable(q) || q->generation != hooks->generation)
-		return NULL;
-	q->looked_up = true;
-	q->kept.group = &webhook->stats->cache;
-	codec_key(q->ev, webhook->endpoint, hooks->secret, q->kept.key);
-	if (cache_get(hooks->cache, &q->kept, hooks_now_ms(hooks), &v) ==
-	    CACHE_MISS)
-		return NULL;
-	return verdict_ref(v);
-}
-
-/* ---- a call ---- */
-
-static void inquiry_free(struct inquiry *inq)
-{
-	settings_unref(inq->settings);
-	free(inq);
-}
-
-static void go_on(struct question *q);
-
-static void inquiry_done(const struct pool_reply *reply, void *arg)
-{
-	struct inquiry *inq = arg;
-	struct question *q = inq->question;
-	const struct verdict *v = conclude(inq, reply);
-
-	inquiry_free(inq);
-	if (!q)
-		return;
-	q->answer = v;
-	if (q->copy)
-		go_on(q);
-}
-
-/* Ask the endpoint at `index`, as `kind`; a POOL_ASIDE is nobody's. Returns 0
- * or -errno. `ret` may be NULL; what it is set to lasts until its answer. */
-static int inquire(struct question *q, enum pool_kind kind,
-		   struct inquiry **ret)
-{
-	struct hook_message message = {
-		.webhook = asked(q),
-		.ev = q->ev,
-		.kind = kind,
-	};
-	struct inquiry *inq = calloc(1, sizeof(*inq));
-	int err;
-
-	if (!inq)
-		return -ENOMEM;
-	inq->hooks = q->hooks;
-	inq->settings = settings_ref(q->settings);
-	inq->webhook = asked(q);
-	inq->question = kind == POOL_ASIDE ? NULL : q;
-	inq->generation = q->generation;
-	inq->cacheable = cacheable(q);
-	inq->kept = q->kept;
-	err = hook_send(q->hooks, &message, inquiry_done, inq, &inq->call,
-			&inq->sent);
-	if (err)
-		inquiry_free(inq);
-	else if (ret)
-		*ret = inq;
-	return err;
-}
-
 /* What follows when it could not be sent. */
 static const struct verdict *not_sent(struct question *q, int err)
 {
 	if (err != -EBUSY)
 		return refusal(q, strerror(-err));
-	return unasked(q, "too many calls wait for their endpoints");
+	return question_unasked(q, "too many calls wait for their endpoints");
 }
 
 /* ---- standing still ---- */
@@ -376,14 +121,13 @@ static const struct verdict *give_up(struct question *q, struct inquiry *inq,
 {
 	char why[128];
 
-	inq->question = NULL;
-	inq->given_up = true;
+	inquiry_give_up(inq);
 	snprintf(why, sizeof(why),
 		 "no answer within %lld ms, and the broker waits no longer "
 		 "(blocking_timeout, blocking_budget)",
 		 (long long)(waited_us / 1000));
 	hook_failed(q->hooks, asked(q), why);
-	return by_policy(q, why);
+	return question_by_policy(q, why);
 }
 
 /* The answer to the question's inquiry. */
@@ -417,14 +161,16 @@ static const struct verdict *hold(struct question *q)
 	look = pool_look(q->hooks->pool, asked(q)->endpoint);
 	if (look != POOL_LOOK_GOOD) {
 		if (look == POOL_LOOK_PROBE)
-			inquire(q, POOL_ASIDE, NULL);
-		return unasked(q, "not asked: its circuit breaker is open");
+			inquire(q, POOL_ASIDE, false, NULL);
+		return question_unasked(
+			q, "not asked: its circuit breaker is open");
 	}
 	if (may_us < LEAST_WAIT_US)
-		return unasked(q, "not asked: the broker has stood still for "
-				  "long enough (blocking_timeout, "
-				  "blocking_budget)");
-	err = inquire(q, POOL_HOLD, &inq);
+		return question_unasked(
+			q, "not asked: the broker has stood still for "
+			   "long enough (blocking_timeout, "
+			   "blocking_budget)");
+	err = inquire(q, POOL_HOLD, false, &inq);
 	if (err || !inq)
 		return not_sent(q, err);
 	return stand_still(q, inq, may_us);
@@ -448,7 +194,7 @@ static void move_on(struct question *q, const struct verdict *next)
 static const struct verdict *ask_held(struct question *q)
 {
 	while (!at_its_end(q)) {
-		const struct verdict *v = from_cache(q);
+		const struct verdict *v = kept_find(q);
 
 		if (!v)
 			v = hold(q);
@@ -461,7 +207,7 @@ static const struct verdict *ask_held(struct question *q)
 
 /* Go on down the chain from the answer `v` of the endpoint at `index`, or
  * from there on for NULL. Returns the verdict, or NULL when an inquiry is
- * under way that go_on() will be called after. */
+ * under way that question_go_on() will be called after. */
 static const struct verdict *ask_on(struct question *q, const struct verdict *v)
 {
 	for (;;) {
@@ -473,10 +219,10 @@ static const struct verdict *ask_on(struct question *q, const struct verdict *v)
 			move_on(q, v);
 		if (at_its_end(q))
 			return verdict_ref(&verdict_next);
-		v = from_cache(q);
+		v = kept_find(q);
 		if (v)
 			continue;
-		err = inquire(q, POOL_ASK, NULL);
+		err = inquire(q, POOL_ASK, false, NULL);
 		if (!err)
 			return NULL;
 		v = not_sent(q, err);
@@ -503,8 +249,7 @@ static void complete(struct question *q, const struct verdict *v)
 	question_free(q);
 }
 
-/* A delayed question has its answer. */
-static void go_on(struct question *q)
+void question_go_on(struct question *q)
 {
 	const struct verdict *v = q->answer;
 
@@ -544,7 +289,7 @@ static enum hook_result ask_later(struct question *q,
 				  const struct verdict **ret,
 				  uint64_t *ret_ticket)
 {
-	const struct verdict *v = from_cache(q);
+	const struct verdict *v = kept_find(q);
 	struct question *later;
 	uint64_t ticket;
 
@@ -581,7 +326,6 @@ enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
 		.hooks = hooks,
 		.settings = hooks->settings,
 		.ev = ev,
-		.generation = hooks->generation,
 	};
 
 	if (!hooks_has(hooks, ev->hook)) {

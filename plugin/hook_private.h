@@ -15,6 +15,7 @@
 #include "pool/pool.h"
 
 struct cache;
+struct inquiry;
 struct pending;
 struct sequences;
 
@@ -30,16 +31,16 @@ struct hooks {
 	/* The settings this thread works with: those of the slot as of its
 	 * last look. */
 	struct settings *settings;
-	unsigned version; /* of the slot, at that look */
-	/* An answer to a question of an earlier generation is not kept: what
-	 * it was based on was cleared or replaced. */
-	uint64_t generation;
-	uint8_t secret[16]; /* of the cache keys */
+	unsigned version;          /* of the slot, at that look */
+	struct inquiry *inquiries; /* by key: those that others may join */
+	int64_t sweep_ms;          /* the cache's next sweep */
+	uint8_t secret[16];        /* of what is told apart in the cache */
 	/* Of this start of the broker: when it was, in microseconds since
 	 * 1970, and what no other has. Requests are numbered. */
 	char epoch[24], instance[24];
 	uint64_t requests;
 	int64_t sum_up_ms; /* the log's next summary */
+	bool ticking;      /* in hooks_tick() */
 };
 
 int64_t hooks_now_ms(const struct hooks *hooks);
@@ -57,6 +58,9 @@ struct hook_message {
 int hook_send(struct hooks *hooks, const struct hook_message *message,
 	      pool_done_fn *done, void *arg, struct pool_call **ret_call,
 	      size_t *ret_len);
+
+/* hook_cache.c: a step of the cache's sweep, if it is time. */
+void hook_cache_sweep(struct hooks *hooks);
 
 enum hook_outcome {
 	OUTCOME_ANSWER = 0, /* a 200 */

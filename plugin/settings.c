@@ -50,6 +50,7 @@ struct settings *settings_new(void)
 		.retries = SETTINGS_RETRIES_DEFAULT,
 		.max_event_age_ms = SETTINGS_AGE_DEFAULT_MS,
 		.drain_timeout_ms = SETTINGS_DRAIN_DEFAULT_MS,
+		.cache_max_bytes = SETTINGS_CACHE_BYTES,
 	};
 	return s;
 }

@@ -81,6 +81,7 @@ struct webhook {
 	uint32_t timeout_ms; /* `response_timeout` */
 	unsigned on_error;   /* enum on_error */
 	bool blocking;       /* wait where one could go on */
+	bool cache_refusals; /* keep refusals that say max-age, too */
 	/* Of notifications: how often one is sent again, and how long it may
 	 * wait to be sent. */
 	uint32_t retries, max_event_age_ms;
@@ -113,6 +114,7 @@ struct settings_limits {
 	uint32_t max_queue, max_queue_bytes;
 	uint32_t retries, max_event_age_ms; /* of who sets none */
 	uint32_t drain_timeout_ms;
+	uint32_t cache_max_bytes, cache_jitter; /* percent */
 };
 
 /* `listener.<port>.mountpoint` */
@@ -207,6 +209,8 @@ void settings_unref(struct settings *s); /* NULL is fine */
 #define SETTINGS_DRAIN_MAX_MS            60000
 #define SETTINGS_WEBHOOKS_MAX            1000
 #define SETTINGS_CACHE_BYTES             (64 * 1024 * 1024)
+#define SETTINGS_REFUSALS_SHARE          8 /* the part of it that they have */
+#define SETTINGS_JITTER_MAX              100
 #define SETTINGS_ADMIN_SOCKET            "/run/mosquitto/vmq_webhooks.sock"
 
 #endif /* PLUGIN_SETTINGS_H */

@@ -27,7 +27,7 @@ struct draft {
 	char *place;   /* where the first of its keys stands */
 	unsigned hook; /* HOOK_COUNT: not yet */
 	char *endpoint;
-	bool base64encode, no_payload, blocking;
+	bool base64encode, no_payload, blocking, cache_refusals;
 	uint32_t response_timeout;
 	uint32_t retries, max_event_age; /* UNSET: those of all */
 	unsigned on_error;
@@ -133,6 +133,8 @@ static const struct conf_directive global_keys[] = {
 	LIMIT("max_event_age", max_event_age_ms, 1, SETTINGS_AGE_MAX_MS, "ms"),
 	LIMIT("drain_timeout", drain_timeout_ms, 0, SETTINGS_DRAIN_MAX_MS,
 	      "ms"),
+	LIMIT("cache_max_bytes", cache_max_bytes, 0, UINT32_MAX, "bytes"),
+	LIMIT("cache_jitter", cache_jitter, 0, SETTINGS_JITTER_MAX, "percent"),
 	{
 		.name = "admin_socket",
 		.type = CONF_STR,
@@ -216,6 +218,11 @@ static const struct conf_directive webhook_keys[] = {
 		.name = "blocking",
 		.type = CONF_BOOL,
 		.offset = offsetof(struct draft, blocking),
+	},
+	{
+		.name = "cache_refusals",
+		.type = CONF_BOOL,
+		.offset = offsetof(struct draft, cache_refusals),
 	},
 	{
 		.name = "retries",
@@ -432,6 +439,11 @@ static int check_draft(const struct draft *d, struct conf_error *reterr)
 			    "blocking is for auth_on_register, "
 			    "on_deliver and on_unsubscribe, not ",
 			    hook_table[d->hook].name);
+	if (d->cache_refusals && !hook_table[d->hook].cacheable)
+		return fail(reterr, d,
+			    "cache_refusals is for auth_on_register, "
+			    "auth_on_publish and auth_on_subscribe, not ",
+			    hook_table[d->hook].name);
 	if ((d->retries != UNSET || d->max_event_age != UNSET) &&
 	    kind == HOOK_ASKS)
 		return fail(reterr, d,
@@ -456,6 +468,7 @@ static int add_webhook(struct settings *s, const struct draft *d,
 		.timeout_ms = d->response_timeout,
 		.on_error = d->on_error,
 		.blocking = d->blocking,
+		.cache_refusals = d->cache_refusals,
 		.retries = set_or(d->retries, s->limits.retries),
 		.max_event_age_ms =
 			set_or(d->max_event_age, s->limits.max_event_age_ms),

@@ -65,19 +65,29 @@ static const char usage_cache[] =
 	"  Look at the cache of endpoints' answers, or empty it.\n\n"
 	"  Sub-commands:\n"
 	"    show        Print what the cache holds and how it did\n"
-	"    clear       Drop every entry\n" EVERYWHERE;
+	"    clear       Drop entries\n" EVERYWHERE;
 
 static const char usage_cache_show[] =
 	"Usage: vmq-admin webhooks cache show\n\n"
 	"  Print entries, hits and misses of each endpoint and hook.\n\n"
 	"Options\n\n"
+	"  --all\n"
+	"     Print what else is counted, too: bytes, evictions, stale\n"
+	"     answers, refusals.\n"
 	"  --reset\n"
-	"     Start counting hits and misses from zero instead. The entries\n"
-	"     stay.\n" EVERYWHERE;
+	"     Start counting from zero instead. The entries stay.\n" EVERYWHERE;
 
 static const char usage_cache_clear[] =
-	"Usage: vmq-admin webhooks cache clear\n\n"
-	"  Drop every entry and start counting from zero.\n" EVERYWHERE;
+	"Usage: vmq-admin webhooks cache clear [hook=<hook>] [endpoint=<url>]\n"
+	"                                      [client-id=<id>] "
+	"[username=<name>]\n\n"
+	"  Drop the entries that agree with all that is given. Without any\n"
+	"  drop every entry and start counting from zero. The user name is\n"
+	"  the one that the client sent when it connected.\n\n"
+	"Options\n\n"
+	"  --kick\n"
+	"     Disconnect the clients with that client id or user "
+	"name.\n" EVERYWHERE;
 
 static const struct command commands[] = {
 	{ .words = { "show" }, .details = true, .usage = usage_show },
@@ -100,7 +110,8 @@ enum {
 };
 
 /* Flags that take no value: what follows one is the next argument. */
-static const char *const switches[] = { "--reset", "--origin", NULL };
+static const char *const switches[] = { "--reset", "--origin", "--all",
+					"--kick", NULL };
 
 static int refuse(FILE *err, const char *usage, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -80,6 +80,14 @@ static const struct broker_ops ops = {
 
 /* ---- life ---- */
 
+/* What VerneMQ has nothing of: it sends a notification once (decision 19), and
+ * waits for as long as it takes (decision 8). */
+static const struct settings_opt as_vernemq[] = {
+	{ "vmq_webhooks.retries", "0" },
+	{ "vmq_webhooks.blocking_timeout", "600000" },
+	{ "vmq_webhooks.blocking_budget", "1000" },
+};
+
 struct worker *worker_create(void)
 {
 	struct worker *w = calloc(1, sizeof(*w));
@@ -88,7 +96,9 @@ struct worker *worker_create(void)
 
 	if (!w || sem_init(&w->mail, 0, 0) != 0)
 		die("worker", -ENOMEM);
-	err = settings_load(NULL, 0, &w->bare, &error);
+	err = settings_load(as_vernemq,
+			    sizeof(as_vernemq) / sizeof(*as_vernemq), &w->bare,
+			    &error);
 	if (err)
 		die(error.text, err);
 	w->settings = settings_ref(w->bare);

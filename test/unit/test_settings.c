@@ -332,14 +332,15 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 	expect_error("vmq_webhooks.w.endpoin = http://h\n",
 		     "@:1: vmq_webhooks.w.endpoin: no such key; allowed: hook, "
 		     "endpoint, base64encode, no_payload, response_timeout, "
-		     "on_error, blocking, retries, max_event_age; did you mean "
+		     "on_error, blocking, cache_refusals, retries, max_event_age; did you mean "
 		     "\"vmq_webhooks.w.endpoint\"?");
 	expect_error("vmq_webhooks.pool_timout = 5\n",
 		     "@:1: vmq_webhooks.pool_timout: no such key; allowed: "
 		     "pool_max_connections, pool_timeout, blocking_timeout, "
 		     "blocking_budget, breaker_failures, breaker_open, "
 		     "max_queue, max_queue_bytes, retries, max_event_age, "
-		     "drain_timeout, admin_socket, "
+		     "drain_timeout, cache_max_bytes, cache_jitter, "
+		     "admin_socket, "
 		     "default_policy, read_checks, publish_denied, "
 		     "mountpoint; did you mean \"vmq_webhooks.pool_timeout\"?");
 	expect_error("vmq_webhook.w.hook = on_publish\n",
@@ -770,6 +771,9 @@ static const struct {
 	{ LIMIT("retries", retries), 3, 0, 100 },
 	{ LIMIT("max_event_age", max_event_age_ms), 60000, 1, 86400000 },
 	{ LIMIT("drain_timeout", drain_timeout_ms), 2000, 0, 60000 },
+	{ LIMIT("cache_max_bytes", cache_max_bytes), 64 * 1024 * 1024, 0,
+	  UINT32_MAX },
+	{ LIMIT("cache_jitter", cache_jitter), 0, 0, 100 },
 #undef LIMIT
 };
 

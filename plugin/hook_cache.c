@@ -1,0 +1,158 @@
+/*
+ * hook_cache.c - what is kept of answers, and for whom it serves.
+ */
+#include "plugin/hook.h"
+
+#include <sodium.h>
+#include <string.h>
+#include "plugin/hook_ask.h"
+#include "plugin/hook_table.h"
+
+enum {
+	SWEEP_MS = 10, /* from one step to the next */
+	SWEEP = 256,
+	SWEEP_CLEARING = 4096,
+};
+
+/* ---- questions ---- */
+
+static void identify(struct question *q)
+{
+	const struct webhook *webhook = asked(q);
+	const uint8_t *secret = q->hooks->secret;
+	struct cache_group *group = &webhook->stats->cache;
+	const struct event *ev = q->ev;
+
+	if (!group->hook) {
+		group->hook = (uint64_t)webhook->hook + 1;
+		group->endpoint =
+			codec_tag(bytes_of(webhook->endpoint), secret);
+	}
+	q->kept.group = group;
+	q->kept.client = codec_tag(ev->client_id, secret);
+	q->kept.username = codec_tag(ev->sent_username.data ? ev->sent_username
+							    : ev->username,
+				     secret);
+	codec_key(ev, webhook->endpoint, secret, q->kept.key);
+}
+
+const struct verdict *kept_find(struct question *q)
+{
+	struct hooks *hooks = q->hooks;
+	const struct verdict *v;
+	enum cache_result result;
+	const void *value;
+
+	if (q->looked_up || !hook_table[q->ev->hook].cacheable)
+		return NULL;
+	q->looked_up = true;
+	identify(q);
+	result = cache_get(hooks->cache, &q->kept, hooks_now_ms(hooks), &value);
+	if (result == CACHE_MISS)
+		return NULL;
+	v = verdict_ref(value);
+	if (result == CACHE_REFRESH && inquire(q, POOL_ASK, true, NULL) != 0)
+		cache_refresh_failed(hooks->cache, &q->kept,
+				     hooks_now_ms(hooks));
+	return v;
+}
+
+const struct verdict *kept_for_failure(struct question *q)
+{
+	const void *value;
+
+	if (!q->looked_up)
+		return NULL;
+	value = cache_get_if_error(q->hooks->cache, &q->kept,
+				   hooks_now_ms(q->hooks));
+	return value ? verdict_ref(value) : NULL;
+}
+
+/* ---- answers ---- */
+
+static void warn_of_payload(struct hooks *hooks, const struct webhook *webhook)
+{
+	if (webhook->stats->warned & 1u << WARNED_CACHED_PAYLOAD)
+		return;
+	webhook->stats->warned |= 1u << WARNED_CACHED_PAYLOAD;
+	hooks_log(hooks, LOG_LEVEL_WARN,
+		  "%s: endpoint %s replies with a payload and max-age: "
+		  "the kept answer will not rewrite payloads. Leave "
+		  "out cache-control from such replies",
+		  hook_table[webhook->hook].name, webhook->shown);
+}
+
+void kept_spoilt(struct inquiry *inq)
+{
+	if (inq->cacheable)
+		cache_remove(inq->hooks->cache, &inq->kept);
+}
+
+void kept_failed(struct inquiry *inq)
+{
+	if (inq->refresh)
+		cache_refresh_failed(inq->hooks->cache, &inq->kept,
+				     hooks_now_ms(inq->hooks));
+}
+
+static bool is_kept(const struct inquiry *inq, const struct verdict *v)
+{
+	return v->decision == DECISION_OK ||
+	       (v->decision == DECISION_DENY && inq->webhook->cache_refusals);
+}
+
+void kept_store(struct inquiry *inq, const struct verdict *v,
+		const struct pool_reply *reply)
+{
+	struct hooks *hooks = inq->hooks;
+	const struct verdict *kept;
+	struct cache_life life;
+
+	if (!inq->cacheable)
+		return;
+	if (!is_kept(inq, v) ||
+	    !codec_cache_life(reply->cache_control, reply->age_s, &life) ||
+	    verdict_create(v, 1u << MODIFIER_PAYLOAD, &kept) != 0) {
+		kept_spoilt(inq);
+		return;
+	}
+	if (verdict_has(v, MODIFIER_PAYLOAD))
+		warn_of_payload(hooks, inq->webhook);
+	cache_put(hooks->cache, &inq->kept,
+		  v->decision == DECISION_OK ? CACHE_ANSWER : CACHE_REFUSAL,
+		  kept, kept->size, &life, hooks_now_ms(hooks));
+	verdict_unref(kept);
+}
+
+/* ---- the whole ---- */
+
+void hook_cache_sweep(struct hooks *hooks)
+{
+	int64_t now = hooks_now_ms(hooks);
+
+	if (now < hooks->sweep_ms)
+		return;
+	hooks->sweep_ms = now + SWEEP_MS;
+	cache_sweep(hooks->cache,
+		    cache_is_clearing(hooks->cache) ? SWEEP_CLEARING : SWEEP,
+		    now);
+}
+
+size_t hooks_cache_clear(struct hooks *hooks,
+			 const struct hooks_selection *selection)
+{
+	struct cache_filter filter = { 0 };
+
+	if (selection->hook != HOOK_COUNT)
+		filter.hook = (uint64_t)selection->hook + 1;
+	if (selection->endpoint)
+		filter.endpoint =
+			codec_tag(bytes_of(selection->endpoint), hooks->secret);
+	if (selection->client_id)
+		filter.client = codec_tag(bytes_of(selection->client_id),
+					  hooks->secret);
+	if (selection->username)
+		filter.username =
+			codec_tag(bytes_of(selection->username), hooks->secret);
+	return cache_clear(hooks->cache, &filter);
+}
