@@ -252,11 +252,12 @@ class DelayedTest(BrokerTest):
         return sum(self.ep.count(hook, password=password) for hook in LOGIN)
 
     def pend(self, client_id, version, password, **kw):
-        """A client whose login waits."""
+        """A client whose login waits, for a call of its own: two that ask
+        the very same share one."""
         hook = self.hook("auth_on_register", version)
         n = self.ep.count(hook, client_id=client_id)
         c = self.client(self.b, client_id, version).open()
-        c.send_connect("u", password, **kw)
+        c.send_connect("u%d" % n if n else "u", password, **kw)
         self.ep.wait_for(hook, n + 1, client_id=client_id)
         return c
 
