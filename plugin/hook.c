@@ -177,6 +177,12 @@ static void report_undelivered(struct hooks *hooks)
 					  (unsigned long long)n);
 		}
 	}
+	if (hooks->undelivered)
+		hooks_log(hooks, LOG_LEVEL_WARN,
+			  "%llu notifications to endpoints deregistered before "
+			  "were not delivered when the broker stopped "
+			  "(drain_timeout)",
+			  (unsigned long long)hooks->undelivered);
 }
 
 void hooks_stop(struct hooks *hooks)

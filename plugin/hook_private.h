@@ -39,8 +39,9 @@ struct hooks {
 	 * 1970, and what no other has. Requests are numbered. */
 	char epoch[24], instance[24];
 	uint64_t requests;
-	int64_t sum_up_ms; /* the log's next summary */
-	bool ticking;      /* in hooks_tick() */
+	uint64_t undelivered; /* at the end, of webhooks removed before */
+	int64_t sum_up_ms;    /* the log's next summary */
+	bool ticking;         /* in hooks_tick() */
 };
 
 int64_t hooks_now_ms(const struct hooks *hooks);

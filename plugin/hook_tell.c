@@ -25,6 +25,19 @@ static void count(_Atomic uint64_t *counter)
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
+/* When the broker stops. Of a webhook that is no longer there nobody could
+ * look the number up. */
+static void count_undelivered(struct hooks *hooks,
+			      const struct webhook *webhook)
+{
+	const struct webhook *is = settings_find(hooks->settings, webhook->hook,
+						 webhook->endpoint);
+
+	count(&webhook->stats->undelivered);
+	if (!is || is->stats != webhook->stats)
+		hooks->undelivered++;
+}
+
 /* It never went out, or for all we know never arrived. */
 static void lose(struct hooks *hooks, const struct webhook *webhook, int error,
 		 const char *why)
@@ -33,7 +46,7 @@ static void lose(struct hooks *hooks, const struct webhook *webhook, int error,
 
 	switch (error) {
 	case -ECANCELED: /* counted, and told of by hooks_stop() */
-		count(&stats->undelivered);
+		count_undelivered(hooks, webhook);
 		return;
 	case -EBUSY:
 		count(&stats->dropped);

@@ -1536,6 +1536,37 @@ static void what_is_left_at_the_end_is_told_exactly(void **state)
 	fake_pool_reset();
 }
 
+static void what_is_left_of_a_removed_webhook_is_told_too(void **state)
+{
+	const struct settings_opt opts[] = {
+		HOOK("a", "on_client_gone", "http://one/"),
+		HOOK("b", "on_client_gone", "http://two/"),
+	};
+	struct hooks *hooks = hooks_that_log_all(opts, 4);
+	struct settings *old = hooks_settings(hooks), *without;
+
+	(void)state;
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	assert_int_equal(settings_without(old, HOOK_ON_CLIENT_GONE,
+					  "http://one/", &without),
+			 0);
+	assert_int_equal(hooks_apply(hooks, old, without), 0);
+	hooks_refresh(hooks);
+	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
+	hooks_stop(hooks);
+	assert_non_null(strstr(everything,
+			       "http://two/: 3 notifications were not "
+			       "delivered"));
+	assert_non_null(strstr(everything,
+			       "2 notifications to endpoints deregistered "
+			       "before were not delivered"));
+	settings_unref(old);
+	settings_unref(without);
+	hooks_destroy(hooks);
+	fake_pool_reset();
+}
+
 static void nothing_left_is_nothing_told(void **state)
 {
 	const struct settings_opt opts[] = {
@@ -1698,6 +1729,7 @@ int main(void)
 		cmocka_unit_test(a_full_queue_drops_before_anything_is_made),
 		cmocka_unit_test(each_way_to_be_lost_has_its_counter),
 		cmocka_unit_test(what_is_left_at_the_end_is_told_exactly),
+		cmocka_unit_test(what_is_left_of_a_removed_webhook_is_told_too),
 		cmocka_unit_test(nothing_left_is_nothing_told),
 		cmocka_unit_test(
 			retries_and_age_are_the_webhooks_or_everybodys),
