@@ -360,6 +360,12 @@ class Broker:
             time.sleep(0.01)
         return self.lines_with(pattern)[0]
 
+    def failures(self):
+        """The lines about endpoints, but for those that only say that they
+        were slow: on a busy machine that may happen."""
+        return [line for line in self.lines_with(r"endpoint \w+://")
+                if not re.search("stood still|held the broker", line)]
+
     def lines_with(self, pattern):
         return [line for line in self.log().splitlines()
                 if re.search(pattern, line, re.I)]

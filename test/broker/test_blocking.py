@@ -217,7 +217,7 @@ class Budget(Blocking):
         slow.answers["*"] = Delay(0.9)
         c = self.online(b, "c1", 5)
         probe = self.probe(b)
-        until = time.monotonic() + 2.5
+        until = time.monotonic() + 2.2
         while time.monotonic() < until:
             c.publish("t", "x", 1)
             time.sleep(0.01)

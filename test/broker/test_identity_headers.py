@@ -156,9 +156,9 @@ class Identity(BrokerTest):
     def test_anew_after_it_is_gone(self):
         ep = self.endpoint()
         b = self.hooked(ep)
-        for v in VERSIONS:
-            for i in range(4):
-                ep.forget()
+        for i in range(4):
+            ep.forget()
+            for v in VERSIONS:
                 c = self.online(b, "c%d" % v, v)
                 c.publish("t", "x", 1)
                 self.gone(ep, c)
@@ -166,7 +166,7 @@ class Identity(BrokerTest):
                                  [1, 2, 3, 4])
                 # where it was in the broker's memory is another now
                 self.online(b, "other%d%d" % (v, i)).publish("t", "x", 1)
-                time.sleep(0.25)    # two turns of the broker's loop
+            time.sleep(0.25)        # two turns of the broker's loop
 
     def test_anew_after_a_reset_connection(self):
         ep = self.endpoint()
