@@ -77,7 +77,8 @@ class Full(Queue):
         for i in range(4):
             c.subscribe("t/%d" % i)
             c.unsubscribe("t/%d" % i)
-        c.barrier()
+        # another's event: what was gathered of this one is told by then
+        self.online(b, "other")
         stall.release()
         ep.wait_for("on_publish", 6)
         b.stop()
