@@ -13,7 +13,7 @@ enum {
 	EVICT_MAX = 512,    /* for an entry to be stored */
 	EVICT_TO_GROW = 8,  /* besides, for a larger table that is overdue */
 	SETTLE_PER_PUT = 2, /* twice as fast as it fills */
-	CLEAR_STEP = 4096,
+	CLEAR_STEP = 2048,
 };
 
 /* The sweep's way: through one kind after the other. */
@@ -482,13 +482,16 @@ size_t cache_sweep(struct cache *cache, size_t max, int64_t now_ms)
 
 /* ---- clear ---- */
 
-/* As many entries as to be twice round, which is what a mark needs, before
- * half as many calls as there is room for marks. */
+/* How many entries a clear looks at. When the sweep has not kept up: so many
+ * that it will have been twice round, which is what a mark needs, before the
+ * other half of the marks is used up. */
 static size_t clear_step(const struct cache *cache)
 {
 	uint64_t n = cache->shelves[CACHE_ANSWER].count +
 		     cache->shelves[CACHE_REFUSAL].count;
 
+	if (clears_waiting(&cache->clears) <= MARKS_MAX / 2)
+		return CLEAR_STEP;
 	n = n * 4 / MARKS_MAX + 1;
 	return n < CLEAR_STEP ? CLEAR_STEP : (size_t)n;
 }
@@ -518,7 +521,7 @@ size_t cache_clear(struct cache *cache, const struct cache_filter *filter)
 
 bool cache_is_clearing(const struct cache *cache)
 {
-	return cache->clears.done < cache->clears.count;
+	return clears_waiting(&cache->clears) > 0;
 }
 
 size_t cache_drop_group(struct cache *cache, struct cache_group *group)

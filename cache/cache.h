@@ -193,9 +193,10 @@ void cache_refresh_failed(struct cache *cache,
  * again, and answers to questions asked before are not stored.
  * Everything, by hook and by endpoint: done at once, `entries` and all, in as
  * many steps as there are groups. By client and username: the entries have to
- * be found. Each call looks at 4096 of them, or at a 128th of all if that is
- * more; until cache_sweep() has looked at the others they count as `entries`,
- * though nobody gets them. cache_is_clearing() tells.
+ * be found. Each call looks at 2048 of them, or, when more than 256 such clears
+ * wait for the sweep, at a 128th of all; until cache_sweep() has looked at the
+ * others they count as `entries`, though nobody gets them.
+ * cache_is_clearing() tells.
  * Returns how many entries went so far.
  */
 size_t cache_clear(struct cache *cache, const struct cache_filter *filter);

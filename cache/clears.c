@@ -148,6 +148,11 @@ bool clears_mark(struct clears *clears, const struct cache_filter *filter)
 	return true;
 }
 
+size_t clears_waiting(const struct clears *clears)
+{
+	return clears->count - clears->done;
+}
+
 void clears_round_begins(struct clears *clears)
 {
 	clears->round++;

@@ -83,6 +83,9 @@ uint64_t clears_drop(struct clears *clears, struct cache_group *counts,
  * false when there is no room before the sweep has been round. */
 bool clears_mark(struct clears *clears, const struct cache_filter *filter);
 
+/* How many marks the sweep has not been round for. */
+size_t clears_waiting(const struct clears *clears);
+
 /* A round of the sweep begins; all entries that were there when it began have
  * been checked. */
 void clears_round_begins(struct clears *clears);
