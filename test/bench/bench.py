@@ -66,7 +66,6 @@ class Bench:
     def __init__(self, quick=False, say=print):
         self.quick, self.say = quick, say
         self.current = None
-        self.known = {}  # what one figure measured for another
 
     def pick(self, full, quick):
         return quick if self.quick else full
