@@ -198,7 +198,7 @@ def hook_cost(endpoint, fill, draw, conf=None, **kw):
             words += ["--opt", "%s=%s" % item]
         out = result_of(start("hook-cost", "--plugin", host.plugin_path(),
                               "--fill", fill, "--draw", draw, *words, **kw),
-                        300)
+                        600)
     if out["refused"]:
         raise Failed("%d publishes refused" % out["refused"])
     return out
