@@ -16,12 +16,11 @@ enum {
 
 /* ---- questions ---- */
 
-static void identify(struct question *q)
+static void name_question(struct question *q)
 {
 	const struct webhook *webhook = asked(q);
 	const uint8_t *secret = q->hooks->secret;
 	struct cache_group *group = &webhook->stats->cache;
-	const struct event *ev = q->ev;
 
 	if (!group->hook) {
 		group->hook = (uint64_t)webhook->hook + 1;
@@ -29,11 +28,27 @@ static void identify(struct question *q)
 			codec_tag(bytes_of(webhook->endpoint), secret);
 	}
 	q->kept.group = group;
+	codec_key(q->ev, webhook->endpoint, secret, q->kept.key);
+}
+
+/* What a clear selects by matters to what is stored, not to who looks. */
+static void name_asker(struct question *q)
+{
+	const struct event *ev = q->ev;
+	const uint8_t *secret = q->hooks->secret;
+
 	q->kept.client = codec_tag(ev->client_id, secret);
 	q->kept.username = codec_tag(ev->sent_username.data ? ev->sent_username
 							    : ev->username,
 				     secret);
-	codec_key(ev, webhook->endpoint, secret, q->kept.key);
+}
+
+static void refresh(struct question *q)
+{
+	name_asker(q);
+	if (inquire(q, POOL_ASK, true, NULL) != 0)
+		cache_refresh_failed(q->hooks->cache, &q->kept,
+				     hooks_now_ms(q->hooks));
 }
 
 const struct verdict *kept_find(struct question *q)
@@ -46,14 +61,15 @@ const struct verdict *kept_find(struct question *q)
 	if (q->looked_up || !hook_table[q->ev->hook].cacheable)
 		return NULL;
 	q->looked_up = true;
-	identify(q);
+	name_question(q);
 	result = cache_get(hooks->cache, &q->kept, hooks_now_ms(hooks), &value);
-	if (result == CACHE_MISS)
+	if (result == CACHE_MISS) {
+		name_asker(q);
 		return NULL;
+	}
 	v = verdict_ref(value);
-	if (result == CACHE_REFRESH && inquire(q, POOL_ASK, true, NULL) != 0)
-		cache_refresh_failed(hooks->cache, &q->kept,
-				     hooks_now_ms(hooks));
+	if (result == CACHE_REFRESH)
+		refresh(q);
 	return v;
 }
 
@@ -101,18 +117,31 @@ static bool is_kept(const struct inquiry *inq, const struct verdict *v)
 	       (v->decision == DECISION_DENY && inq->webhook->cache_refusals);
 }
 
+/* The payload is another's next time. A plain ok, as most are, is one for
+ * all. NULL: no memory. */
+static const struct verdict *to_keep(const struct verdict *v)
+{
+	const uint32_t payload = 1u << MODIFIER_PAYLOAD;
+	const struct verdict *kept = NULL;
+
+	if (v->decision == DECISION_OK && !(v->given & ~payload))
+		return verdict_ref(&verdict_ok);
+	return verdict_create(v, payload, &kept) ? NULL : kept;
+}
+
 void kept_store(struct inquiry *inq, const struct verdict *v,
 		const struct pool_reply *reply)
 {
 	struct hooks *hooks = inq->hooks;
-	const struct verdict *kept;
+	const struct verdict *kept = NULL;
 	struct cache_life life;
 
 	if (!inq->cacheable)
 		return;
-	if (!is_kept(inq, v) ||
-	    !codec_cache_life(reply->cache_control, reply->age_s, &life) ||
-	    verdict_create(v, 1u << MODIFIER_PAYLOAD, &kept) != 0) {
+	if (is_kept(inq, v) &&
+	    codec_cache_life(reply->cache_control, reply->age_s, &life))
+		kept = to_keep(v);
+	if (!kept) {
 		kept_spoilt(inq);
 		return;
 	}
