@@ -45,9 +45,15 @@ static void feed(struct digest *d, const void *data, size_t len)
 	}
 }
 
+/* Most of what is fed are numbers, and nearly always there is room. */
 static void feed_number(struct digest *d, uint64_t number)
 {
-	feed(d, &number, sizeof(number));
+	if (sizeof(d->block) - d->used <= sizeof(number)) {
+		feed(d, &number, sizeof(number));
+		return;
+	}
+	memcpy(d->block + d->used, &number, sizeof(number));
+	d->used += sizeof(number);
 }
 
 /* The length first; of what is absent, one that nothing has. */
