@@ -177,12 +177,20 @@ static void test_replies_that_are_too_long_do_not_open_it(void **state)
 	struct fixture *f = *state;
 	struct pool_endpoint_opts opts = options(f->url);
 
-	opts.breaker_failures = 1;
+	opts.breaker_failures = 2;
 	opts.max_reply = 1;
 	configure(f, &opts);
 	answer_body(f, "12");
 	expect_error(f, -EFBIG);
 	expect_error(f, -EFBIG);
+	assert_false(is_open(f));
+	/* they are answers, and begin the count anew */
+	answer_status(f, 500);
+	expect_status(f, 500);
+	answer_body(f, "12");
+	expect_error(f, -EFBIG);
+	answer_status(f, 500);
+	expect_status(f, 500);
 	assert_false(is_open(f));
 }
 
@@ -580,6 +588,46 @@ static void test_a_failed_probe_uses_no_retry_up(void **state)
 	clear(&got);
 }
 
+static void busy_but_for_questions(const struct http_request *req,
+				   struct http_answer *ret, void *arg)
+{
+	atomic_uint *told = arg;
+
+	if (!req->body_len)
+		return;
+	ret->status = 503;
+	atomic_fetch_add(told, 1);
+}
+
+/* Closed by another call: from then on its own retries count. */
+static void test_after_its_probes_it_has_all_its_retries(void **state)
+{
+	struct fixture *f = *state;
+	struct pool_request req = request_of(f, POOL_TELL);
+	atomic_uint told = 0;
+	unsigned probes;
+	struct got got;
+
+	break_it(f, 20);
+	http_server_handle(f->server, busy_but_for_questions, &told);
+	req.body = (char *)"{}";
+	req.len = 2;
+	req.retries = 1;
+	submit_request(f, &got, &req);
+	WAIT_UNTIL(told >= 3);
+	/* from here on failures do not open it, and probes hardly come */
+	configure_breaker(f, 1000, 2000);
+	wait_queued(f, f->url, 1);
+	probes = told;
+	ask_aside(f, 200);
+	collect(f, &got);
+	assert_int_equal(got.error, 0);
+	assert_int_equal(got.status, 503);
+	/* one attempt, one retry */
+	assert_in_range(told, probes + 2, probes + 3);
+	clear(&got);
+}
+
 static void test_a_probe_that_was_processed_is_over(void **state)
 {
 	const struct http_answer reset = { .reset = true };
@@ -858,6 +906,7 @@ int main(void)
 		TEST(test_one_that_the_owner_claimed_is_no_others),
 		TEST(test_a_look_at_what_is_well),
 		TEST(test_a_failed_probe_uses_no_retry_up),
+		TEST(test_after_its_probes_it_has_all_its_retries),
 		TEST(test_a_probe_that_was_processed_is_over),
 		TEST(test_a_wait_in_vain_opens_it_for_holding_alone),
 		TEST(test_others_go_on_and_close_it),

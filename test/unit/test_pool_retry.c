@@ -366,7 +366,7 @@ static void test_retry_after_is_capped(void **state)
 		plan_retry_after(2 * i, 503, headers[i]);
 		plan_retry_after(2 * i + 1, 503, headers[i]);
 		tell_within(f, &old[i], 2 * i, 59000);
-		tell_within(f, &young[i], 2 * i + 1, 90000);
+		tell_within(f, &young[i], 2 * i + 1, 69000);
 	}
 	collect_all(f, old, n);
 	for (i = 0; i < n; i++)
