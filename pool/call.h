@@ -41,6 +41,7 @@ struct pool_call {
 	size_t body_len;
 	uint32_t timeout_ms;
 	uint32_t retries; /* that are left */
+	uint32_t retried; /* those that are not */
 	unsigned stream;
 	int64_t submitted_ms;
 	int64_t expires_ms; /* not to be sent any more */

@@ -13,8 +13,8 @@
 #include "pool/transfer.h"
 #include "pool/url.h"
 
-/* Between two attempts: so long after the first, twice as long after each
- * further one, less up to a half by chance. */
+/* Before a retry: so long for the first, twice as long for each further one,
+ * less up to a half by chance. */
 enum {
 	RETRY_FIRST_MS = 500,
 	RETRY_MAX_MS = 30000,
@@ -396,11 +396,11 @@ static bool is_unprocessed(const struct pool_reply *reply)
 	       reply->status == 503 || reply->status == 504;
 }
 
-static uint32_t backoff(uint32_t attempts)
+static uint32_t backoff(uint32_t retried)
 {
 	uint32_t ms = RETRY_FIRST_MS;
 
-	while (--attempts && ms < RETRY_MAX_MS)
+	while (retried-- && ms < RETRY_MAX_MS)
 		ms *= 2;
 	return ms - arc4random_uniform(ms / 2 + 1);
 }
@@ -415,7 +415,7 @@ static uint32_t rest_ms(const struct endpoint *ep, const struct pool_call *call)
 	/* It waits for the breaker, which has its own pace. */
 	if (breaker_is_open(ep->breaker))
 		return 0;
-	return backoff(call->attempts);
+	return backoff(call->retried);
 }
 
 /* Put a failed notification back, if it may go again: as often as it has
@@ -431,8 +431,10 @@ static bool try_again(struct endpoint *ep, struct pool_call *call)
 	due = loop_now_ms(ep->loop) + rest_ms(ep, call);
 	if (due >= call->expires_ms)
 		return false;
-	if (!call->probe)
+	if (!call->probe) {
 		call->retries--;
+		call->retried++;
+	}
 	call->probe = false;
 	transfer_release(call->transfer);
 	ep->spare = transfer_push(ep->spare, call->transfer);

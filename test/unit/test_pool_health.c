@@ -599,7 +599,8 @@ static void busy_but_for_questions(const struct http_request *req,
 	atomic_fetch_add(told, 1);
 }
 
-/* Closed by another call: from then on its own retries count. */
+/* Closed by another call: from then on its own retries count, and so do the
+ * rests between them, which are as after a first attempt. */
 static void test_after_its_probes_it_has_all_its_retries(void **state)
 {
 	struct fixture *f = *state;
@@ -614,7 +615,7 @@ static void test_after_its_probes_it_has_all_its_retries(void **state)
 	req.len = 2;
 	req.retries = 1;
 	submit_request(f, &got, &req);
-	WAIT_UNTIL(told >= 3);
+	WAIT_UNTIL(told >= 7);
 	/* from here on failures do not open it, and probes hardly come */
 	configure_breaker(f, 1000, 2000);
 	wait_queued(f, f->url, 1);
