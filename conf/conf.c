@@ -70,20 +70,25 @@ static void append_choices(struct conf_error *e, const char *const *choices)
 	}
 }
 
-static void append_directives(struct conf_error *e,
-			      const struct conf_directive *d)
+static bool is_any(const struct conf_directive *d)
 {
-	const char *sep = "; allowed: ";
+	return strcmp(d->name, "*") == 0;
+}
 
-	for (; d->name; d++) {
-		if (d->type == CONF_NONE)
-			continue;
-		append(e, "%s%s", sep, d->name);
-		sep = ", ";
-	}
+/* Whether an error text may recommend it. */
+static bool is_shown(const struct conf_directive *d)
+{
+	return d->type != CONF_NONE && !is_any(d);
 }
 
 /* ---- values ---- */
+
+static void wipe(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
+}
 
 static int bad_value(struct conf_error *e, const char *value, const char *what)
 {
@@ -105,7 +110,7 @@ static int set_string(const struct conf_directive *d, char **field,
 	copy = strdup(value);
 	if (!copy)
 		return -ENOMEM;
-	free(*field);
+	wipe(*field);
 	*field = copy;
 	return 0;
 }
@@ -161,8 +166,20 @@ static int set_choice(const struct conf_directive *d, unsigned *field,
 	return -EINVAL;
 }
 
+static int set_by_call(const struct conf_directive *d, void *obj,
+		       const char *name, const char *value,
+		       struct conf_error *e)
+{
+	char reason[CONF_REASON_LEN] = "";
+	int err = d->set(obj, name, value, reason);
+
+	if (err && err != -ENOMEM)
+		append(e, "%s", reason);
+	return err;
+}
+
 static int set_field(const struct conf_directive *d, void *obj,
-		     const char *value, struct conf_error *e)
+		     const char *name, const char *value, struct conf_error *e)
 {
 	void *field = (char *)obj + d->offset;
 
@@ -176,6 +193,8 @@ static int set_field(const struct conf_directive *d, void *obj,
 		return set_uint(d, field, value, e);
 	case CONF_CHOICE:
 		return set_choice(d, field, value, e);
+	case CONF_CALL:
+		return set_by_call(d, obj, name, value, e);
 	}
 	return -EINVAL;
 }
@@ -262,25 +281,31 @@ static const char *last_segment(const char *key)
 	return dot ? dot + 1 : key;
 }
 
-/* The section of `key` (NULL: none has its shape) and the directive in it
- * (NULL: none has its name). */
+/* The directive of `key` (NULL: none has its name) and its section (NULL: none
+ * has its shape). One of its name goes before one of any name. */
 static struct match find(const struct conf *conf, const char *key)
 {
+	struct match m = { NULL, NULL, { "", 0 } }, any = m;
 	const struct conf_section *s;
-	struct match m = { NULL, NULL, { "", 0 } };
 
 	for (s = conf->sections; s->path; s++) {
-		if (!path_matches(s->path, parent_of(key), &m.any))
+		const struct conf_directive *d;
+		struct conf_span segment;
+
+		if (!path_matches(s->path, parent_of(key), &segment))
 			continue;
-		m.section = s;
-		for (m.directive = s->directives; m.directive->name;
-		     m.directive++)
-			if (!strcmp(m.directive->name, last_segment(key)))
-				return m;
-		m.directive = NULL;
-		return m;
+		if (!m.section)
+			m = (struct match){ s, NULL, segment };
+		for (d = s->directives; d->name; d++) {
+			struct match found = { s, d, segment };
+
+			if (!strcmp(d->name, last_segment(key)))
+				return found;
+			if (!any.section && is_any(d))
+				any = found;
+		}
 	}
-	return m;
+	return any.section ? any : m;
 }
 
 static const struct conf_directive *nearest_in(const struct conf_section *s,
@@ -294,7 +319,7 @@ static const struct conf_directive *nearest_in(const struct conf_section *s,
 		struct conf_span name = { d->name, strlen(d->name) };
 		unsigned dist = conf_distance(given, name);
 
-		if (d->type == CONF_NONE || dist >= best ||
+		if (!is_shown(d) || dist >= best ||
 		    !conf_is_near(dist, name.len))
 			continue;
 		best = dist;
@@ -313,17 +338,45 @@ static void append_path(struct conf_error *e, const char *path)
 	}
 }
 
-/* Name the key that was probably meant: in the section it stands in, or one
- * of that name elsewhere. */
+static bool has_shape(const struct conf_section *s, const char *key)
+{
+	struct conf_span segment;
+
+	return path_matches(s->path, parent_of(key), &segment);
+}
+
+/* The names in all sections that have the shape of `key`. */
+static void append_allowed(struct conf_error *e, const struct conf *conf,
+			   const char *key)
+{
+	const char *sep = "; allowed: ";
+	const struct conf_section *s;
+
+	for (s = conf->sections; s->path; s++) {
+		const struct conf_directive *d = s->directives;
+
+		for (; has_shape(s, key) && d->name; d++) {
+			if (!is_shown(d))
+				continue;
+			append(e, "%s%s", sep, d->name);
+			sep = ", ";
+		}
+	}
+}
+
+/* Name the key that was probably meant: in the place it stands in, or one of
+ * that name elsewhere. */
 static void append_suggestion(struct conf_error *e, const struct conf *conf,
-			      const char *key, const struct conf_section *in)
+			      const char *key)
 {
 	const char *word = last_segment(key);
 	const struct conf_directive *d;
 	const struct conf_section *s;
 
-	d = in ? nearest_in(in, word) : NULL;
-	if (d) {
+	for (s = conf->sections; s->path; s++) {
+		d = has_shape(s, key) ? nearest_in(s, word) : NULL;
+		if (!d)
+			continue;
 		append(e, "; did you mean \"%.*s%s\"?", (int)(word - key), key,
 		       d->name);
 		return;
@@ -340,12 +393,11 @@ static void append_suggestion(struct conf_error *e, const struct conf *conf,
 }
 
 static int unknown_key(struct conf_error *e, const struct conf *conf,
-		       const char *key, const struct conf_section *in)
+		       const char *key)
 {
 	append(e, "no such key");
-	if (in)
-		append_directives(e, in->directives);
-	append_suggestion(e, conf, key, in);
+	append_allowed(e, conf, key);
+	append_suggestion(e, conf, key);
 	return -EINVAL;
 }
 
@@ -429,12 +481,12 @@ static int set_known(struct conf *conf, const char *place, const char *key,
 	int err;
 
 	if (!m.directive)
-		return unknown_key(e, conf, key, m.section);
+		return unknown_key(e, conf, key);
 	err = note_key(conf, place, key, e);
 	if (!err)
 		err = open_section(conf, &m, place, &obj, e);
 	if (!err)
-		err = set_field(m.directive, obj, value, e);
+		err = set_field(m.directive, obj, last_segment(key), value, e);
 	return err;
 }
 
@@ -475,7 +527,7 @@ int conf_set_span(struct conf *conf, const char *place, bool names_key,
 	else
 		conf_fail(reterr, err, place, "out of memory");
 	free(k);
-	free(v);
+	wipe(v);
 	return err;
 }
 
@@ -498,7 +550,7 @@ void conf_release(const struct conf_directive *directives, void *obj)
 		if (directives->type != CONF_STR)
 			continue;
 		field = (void *)((char *)obj + directives->offset);
-		free(*field);
+		wipe(*field);
 		*field = NULL;
 	}
 }

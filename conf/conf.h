@@ -8,7 +8,8 @@
  * standing for any one segment (`vmq_webhooks.*`).
  *
  * Never logs, keeps no state but what is in `struct conf`: safe from any
- * thread that has one of its own.
+ * thread that has one of its own. There may be secrets among the values: its
+ * own copies of them are wiped.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -25,10 +26,13 @@ enum conf_type {
 	CONF_CHOICE,  /* unsigned: an index into `choices` */
 	CONF_NONE,    /* nothing is stored: what `check` accepts is without
 			 * effect, and no error text recommends such a key */
+	CONF_CALL,    /* `set` takes the value */
 };
 
 struct conf_directive {
-	const char *name; /* the key's last segment */
+	/* The key's last segment. `*` is any that no directive of its name
+	 * claims, in no section of that path. */
+	const char *name;
 	enum conf_type type;
 	size_t offset;              /* of the field in its struct */
 	uint32_t min, max;          /* CONF_UINT */
@@ -38,8 +42,13 @@ struct conf_directive {
 	 * with what is wrong in `reterr`. NULL: nothing. CONF_STR and
 	 * CONF_NONE. */
 	int (*check)(const char *value, char reterr[static CONF_REASON_LEN]);
+	/* CONF_CALL: put `value`, of a key whose last segment is `name`, into
+	 * the struct. Returns as `check` does. */
+	int (*set)(void *obj, const char *name, const char *value,
+		   char reterr[static CONF_REASON_LEN]);
 };
 
+/* Several sections may have one path, and fill different structs. */
 struct conf_section {
 	const char *path; /* "vmq_webhooks.*"; "" is the top */
 	const struct conf_directive *directives; /* ends with {0} */
@@ -104,8 +113,8 @@ int conf_read_file(struct conf *conf, const char *path,
 /* Forget which keys were set. What `root` holds is the caller's. */
 void conf_clear(struct conf *conf);
 
-/* Free every CONF_STR that `directives` describes in `obj`, and set it to
- * NULL. NULL `obj` is fine. */
+/* Wipe and free every CONF_STR that `directives` describes in `obj`, and set
+ * it to NULL. NULL `obj` is fine. */
 void conf_release(const struct conf_directive *directives, void *obj);
 
 /* The one of `names` (ends with NULL) nearest to `word` by edit distance,

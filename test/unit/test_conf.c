@@ -21,8 +21,15 @@ struct animal {
 	uint32_t legs;
 };
 
+/* What a keeper was told of the animals in his care. */
+struct care {
+	char names[4][16], words[4][16];
+	size_t count;
+};
+
 struct zoo {
 	bool open;
+	struct care food, notes;
 	char *motto;
 	uint32_t visitors;
 	struct animal animals[4];
@@ -78,6 +85,55 @@ static const struct conf_directive animal_keys[] = {
 	{ 0 },
 };
 
+static int take_care(void *obj, const char *name, const char *value,
+		     char reterr[static CONF_REASON_LEN])
+{
+	struct care *care = obj;
+
+	if (strcmp(value, "poison") == 0) {
+		snprintf(reterr, CONF_REASON_LEN, "that is no food");
+		return -EINVAL;
+	}
+	snprintf(care->names[care->count], sizeof(care->names[0]), "%s", name);
+	snprintf(care->words[care->count++], sizeof(care->words[0]), "%s",
+		 value);
+	return 0;
+}
+
+static const struct conf_directive food_keys[] = {
+	{ .name = "*", .type = CONF_CALL, .set = take_care },
+	{ 0 },
+};
+
+static const struct conf_directive note_keys[] = {
+	{ .name = "note", .type = CONF_CALL, .set = take_care },
+	{ 0 },
+};
+
+static int open_food(void *root, const char *segment, const char *place,
+		     void **ret, char reterr[static CONF_REASON_LEN])
+{
+	struct zoo *z = root;
+
+	(void)segment;
+	(void)place;
+	(void)reterr;
+	*ret = &z->food;
+	return 0;
+}
+
+static int open_notes(void *root, const char *segment, const char *place,
+		      void **ret, char reterr[static CONF_REASON_LEN])
+{
+	struct zoo *z = root;
+
+	(void)segment;
+	(void)place;
+	(void)reterr;
+	*ret = &z->notes;
+	return 0;
+}
+
 static int open_animal(void *root, const char *segment, const char *place,
 		       void **ret, char reterr[static CONF_REASON_LEN])
 {
@@ -103,7 +159,9 @@ static int open_animal(void *root, const char *segment, const char *place,
 
 static const struct conf_section sections[] = {
 	{ "city.zoo", zoo_keys, NULL },
+	{ "city.zoo.food", food_keys, open_food },
 	{ "city.zoo.*", animal_keys, open_animal },
+	{ "city.zoo.*", note_keys, open_notes },
 	{ 0 },
 };
 
@@ -184,6 +242,50 @@ static void every_type_is_read(void **state)
 	assert_int_equal(zoo.animals[0].colour, 1);
 	assert_int_equal(zoo.animals[0].legs, 4);
 	assert_string_equal(zoo.animals[1].name, "eel");
+}
+
+static void a_call_takes_any_name(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text("city.zoo.food.lion = zebra\n"
+				   "city.zoo.food.Eel = fish\n"),
+			 0);
+	assert_int_equal(zoo.food.count, 2);
+	assert_string_equal(zoo.food.names[0], "lion");
+	assert_string_equal(zoo.food.words[0], "zebra");
+	assert_string_equal(zoo.food.names[1], "Eel");
+	expect_error("city.zoo.food.ape = poison\n",
+		     "zoo.conf:1: city.zoo.food.ape: that is no food");
+	expect_error("city.zoo.food.lion = zebra\n",
+		     "zoo.conf:1: city.zoo.food.lion: set twice; first at "
+		     "zoo.conf:1");
+}
+
+/* An animal called food. */
+static void a_name_goes_before_any_name(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text("city.zoo.food.legs = 3\n"
+				   "city.zoo.food.note = lame\n"),
+			 0);
+	assert_int_equal(zoo.food.count, 0);
+	assert_string_equal(zoo.animals[0].name, "food");
+	assert_int_equal(zoo.animals[0].legs, 3);
+	assert_string_equal(zoo.notes.words[0], "lame");
+}
+
+static void sections_share_a_path(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text("city.zoo.lion.legs = 4\n"
+				   "city.zoo.lion.note = roars\n"),
+			 0);
+	assert_int_equal(zoo.count, 1);
+	assert_string_equal(zoo.notes.names[0], "note");
+	expect_error("city.zoo.lion.nota = x\n",
+		     "zoo.conf:1: city.zoo.lion.nota: no such key; allowed: "
+		     "colour, legs, note; did you mean "
+		     "\"city.zoo.lion.note\"?");
 }
 
 static void only_on_and_off_are_boolean(void **state)
@@ -310,9 +412,10 @@ static void a_near_miss_of_a_claim_is_an_error(void **state)
 static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 {
 	(void)state;
-	expect_error("city.zoo.lion.lges = 4\n",
-		     "zoo.conf:1: city.zoo.lion.lges: no such key; allowed: "
-		     "colour, legs; did you mean \"city.zoo.lion.legs\"?");
+	expect_error(
+		"city.zoo.lion.lges = 4\n",
+		"zoo.conf:1: city.zoo.lion.lges: no such key; allowed: "
+		"colour, legs, note; did you mean \"city.zoo.lion.legs\"?");
 	expect_error("city.zoo.legs = 4\n",
 		     "zoo.conf:1: city.zoo.legs: no such key; allowed: open, "
 		     "motto, visitors; did you mean "
@@ -682,6 +785,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_type_is_read),
+		TEST(a_call_takes_any_name),
+		TEST(a_name_goes_before_any_name),
+		TEST(sections_share_a_path),
 		TEST(only_on_and_off_are_boolean),
 		TEST(numbers_are_decimal_and_in_range),
 		TEST(a_wrong_choice_lists_what_is_allowed),
