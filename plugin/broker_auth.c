@@ -85,6 +85,8 @@ static int log_in(struct plugin *p, const struct mosquitto_evt_basic_auth *ed)
 {
 	enum hook_id hook =
 		broker_hook(HOOK_AUTH_ON_REGISTER, broker_is_m5(ed->client));
+	struct listener_told listener;
+	enum hook_result result;
 	const struct verdict *v;
 	struct client *c;
 	struct event ev;
@@ -98,8 +100,12 @@ static int log_in(struct plugin *p, const struct mosquitto_evt_basic_auth *ed)
 	/* Whoever was pending under this id is so no more. */
 	hook_forget(p->hooks, c->id);
 	ev = login_event(p, ed, c);
+	listener_ask(p, ed->client, hook, &listener);
+	ev.listener = listener.told;
 	may_delay = p->host.v21 && !hooks_block(p->hooks, hook);
-	if (hook_ask(p->hooks, &ev, may_delay, &v, &ticket) == HOOK_PENDING)
+	result = hook_ask(p->hooks, &ev, may_delay, &v, &ticket);
+	listener_forget(&listener);
+	if (result == HOOK_PENDING)
 		return wait_for_answer(p, c, ticket);
 	rc = broker_login_answer(p, c, ed->client, v);
 	verdict_unref(v);

@@ -78,6 +78,7 @@ static const struct verdict *ask(struct plugin *p,
  * password is not known then, nor is any other plugin asked. */
 static int finish(struct plugin *p, struct client *c, struct mosquitto *client)
 {
+	struct listener_told listener;
 	const struct verdict *v;
 	struct event ev;
 	int rc;
@@ -85,7 +86,10 @@ static int finish(struct plugin *p, struct client *c, struct mosquitto *client)
 	if (hooks_has(p->hooks, HOOK_AUTH_ON_REGISTER_M5)) {
 		ev = broker_event(p, client, HOOK_AUTH_ON_REGISTER_M5);
 		ev.clean = c->clean;
+		listener_ask(p, client, ev.hook, &listener);
+		ev.listener = listener.told;
 		hook_ask(p->hooks, &ev, false, &v, NULL);
+		listener_forget(&listener);
 		if (v->decision == DECISION_NEXT) {
 			verdict_unref(v);
 			v = verdict_deny("no endpoint decided");

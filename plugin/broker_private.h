@@ -40,9 +40,17 @@ struct passing_message {
 	struct host_properties properties;
 };
 
+/* i2d_X509() and X509_free() of the broker's OpenSSL, X509 left opaque. */
+struct host_x509 {
+	int (*encode)(const void *x509, unsigned char **at);
+	void (*free)(void *x509);
+	bool missed; /* looked for, and not found */
+};
+
 struct plugin {
 	mosquitto_plugin_id_t *id;
 	struct host host;
+	struct host_x509 x509; /* once it was needed */
 	enum mounts mounts;
 	struct broker_ops ops;
 	pthread_t thread;    /* the broker's */
@@ -181,6 +189,19 @@ void login_connected(struct plugin *p, struct client *c,
 		     struct mosquitto *client);
 /* The id that a reply gives, or NULL when it keeps its own. */
 const char *login_new_id(const struct client *c, const struct verdict *v);
+
+/* broker_listener.c: what a login tells of its listener, where a webhook on
+ * `hook` is to know (forward_connection_opts). Without memory for the
+ * certificate it is not known. */
+struct listener_told {
+	const struct listener_info *told; /* for the event: `info`, or NULL */
+	struct listener_info info;
+	uint8_t *certificate; /* owned */
+};
+
+void listener_ask(struct plugin *p, const struct mosquitto *client,
+		  enum hook_id hook, struct listener_told *ret);
+void listener_forget(struct listener_told *told);
 
 /* broker_limits.c */
 void limits_begin(struct plugin *p, struct client *c, const struct verdict *v);

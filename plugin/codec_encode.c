@@ -244,6 +244,8 @@ static void put_listener(struct json_writer *w, const struct event *ev,
 		json_base64(w, "client_cert", info->client_cert);
 	else if (info->client_cert.data)
 		json_text(w, "client_cert", info->client_cert);
+	else if (info->cert_unknown)
+		json_null(w, "client_cert");
 	if (!info->has_listener)
 		return;
 	json_text(w, "listener_addr", listener_addr(info->addr));

@@ -93,7 +93,9 @@ static void feed_properties(struct digest *d, const struct event *ev)
 
 static void feed_listener(struct digest *d, const struct listener_info *info)
 {
-	feed_number(d, info ? 1 + (uint64_t)info->has_listener : 0);
+	feed_number(d, info ? 1 | (uint64_t)info->has_listener << 1 |
+				       (uint64_t)info->cert_unknown << 2
+			    : 0);
 	if (!info)
 		return;
 	feed_bytes(d, info->addr);

@@ -74,7 +74,8 @@ struct topic {
  * begins with "unix:" as "local". */
 struct listener_info {
 	struct bytes addr, type;
-	struct bytes client_cert; /* DER; absent: no such key is sent */
+	struct bytes client_cert; /* DER; absent: no such key is sent... */
+	bool cert_unknown;        /* ...but null: there may be one */
 	bool has_listener;        /* addr, port, type are sent */
 	int port;                 /* -1: null */
 };

@@ -56,6 +56,7 @@ static int make_parts(struct hooks *hooks, struct settings *s)
 	int err;
 
 	randombytes_buf(hooks->secret, sizeof(hooks->secret));
+	randombytes_buf(hooks->trace_key, sizeof(hooks->trace_key));
 	identify(hooks);
 	randombytes_buf(&cache.seed, sizeof(cache.seed));
 	err = cache_create(&hooks->cache, &cache);
@@ -270,6 +271,17 @@ bool hooks_block(struct hooks *hooks, enum hook_id hook)
 	return false;
 }
 
+bool hooks_forward(struct hooks *hooks, enum hook_id hook)
+{
+	const struct settings *s = hooks->settings;
+
+	for (size_t i = 0; i < s->chained[hook]; i++) {
+		if (s->chain[hook][i].call.forward)
+			return true;
+	}
+	return false;
+}
+
 const struct settings *hooks_settings_now(const struct hooks *hooks)
 {
 	return hooks->settings;
@@ -332,44 +344,17 @@ void hooks_unknow(struct hooks *hooks, const char *client_id)
 
 /* ---- calls ---- */
 
-enum {
-	HEADERS = 5,
-	HEADER_LEN = 64,
-};
-
-/* What an endpoint may want to know of a request beyond its body, the same at
- * each attempt (docs/protocol.md). Returns how many there are. */
-static size_t write_headers(struct hooks *hooks,
-			    const struct hook_message *message,
-			    char lines[static HEADERS][HEADER_LEN])
-{
-	long long now = hooks->ops->unix_ms(hooks->ops_ctx) / 1000;
-	size_t n = 0;
-
-	snprintf(lines[n++], HEADER_LEN, "vernemq-hook: %s",
-		 hook_table[message->webhook->hook].name);
-	snprintf(lines[n++], HEADER_LEN, "webhook-id: %s-%llu", hooks->instance,
-		 (unsigned long long)++hooks->requests);
-	snprintf(lines[n++], HEADER_LEN, "webhook-timestamp: %lld", now);
-	snprintf(lines[n++], HEADER_LEN, "webhook-epoch: %s", hooks->epoch);
-	if (message->sequence)
-		snprintf(lines[n++], HEADER_LEN, "webhook-sequence: %llu",
-			 (unsigned long long)message->sequence);
-	return n;
-}
-
 int hook_send(struct hooks *hooks, const struct hook_message *message,
 	      pool_done_fn *done, void *arg, struct pool_call **ret_call,
 	      size_t *ret_len)
 {
 	const struct webhook *webhook = message->webhook;
-	char lines[HEADERS][HEADER_LEN];
-	const char *headers[HEADERS];
+	struct event ev = hook_event(webhook, message->ev);
+	struct hook_headers headers;
 	struct pool_request req = {
 		.kind = message->kind,
 		.endpoint = webhook->endpoint,
-		.headers = headers,
-		.headers_count = write_headers(hooks, message, lines),
+		.headers = headers.list,
 		.timeout_ms = webhook->timeout_ms,
 		.stream = webhook->hook,
 		.retries = webhook->retries,
@@ -377,17 +362,20 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 	};
 	int err;
 
-	for (int i = 0; i < HEADERS; i++)
-		headers[i] = lines[i];
-	err = codec_encode(message->ev, &webhook->codec, &req.body, &req.len);
+	err = codec_encode(&ev, &webhook->codec, &req.body, &req.len);
 	if (err)
 		return err;
+	err = hook_headers_write(hooks, message, req.body, req.len, &headers);
+	if (err)
+		goto out;
+	req.headers_count = headers.count;
 	if (message->kind == POOL_TELL) {
 		req.lane = message->ev->client_id.data;
 		req.lane_len = message->ev->client_id.len;
 	}
 	*ret_len = req.len;
 	err = pool_submit(hooks->pool, &req, done, arg, ret_call);
+out:
 	if (err) {
 		sodium_memzero(req.body, req.len); /* with a password */
 		free(req.body);
@@ -396,7 +384,6 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 }
 
 _Static_assert((int)HOOK_COUNT <= POOL_STREAMS, "a stream for each hook");
-_Static_assert((int)HEADERS <= POOL_HEADERS_MAX, "room for all headers");
 
 enum hook_outcome hook_outcome(const struct pool_reply *reply,
 			       char reterr[static CODEC_ERROR_LEN])

@@ -34,6 +34,9 @@ bool hooks_has(struct hooks *hooks, enum hook_id hook);
 /* Whether one of its endpoints is to be waited for (`blocking = on`). */
 bool hooks_block(struct hooks *hooks, enum hook_id hook);
 
+/* Whether one of them is to know of the listener: the event should have it. */
+bool hooks_forward(struct hooks *hooks, enum hook_id hook);
+
 /* The settings this thread works with; valid until the next hooks_refresh()
  * or hooks_tick(). */
 const struct settings *hooks_settings_now(const struct hooks *hooks);

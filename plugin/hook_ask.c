@@ -326,6 +326,7 @@ enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
 		.hooks = hooks,
 		.settings = hooks->settings,
 		.ev = ev,
+		.number = ++hooks->events,
 	};
 
 	if (!hooks_has(hooks, ev->hook)) {

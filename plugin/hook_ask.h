@@ -23,6 +23,7 @@ struct question {
 	struct event *copy;           /* what `ev` is when delayed, or NULL */
 	size_t index;                 /* of the endpoint being asked */
 	uint64_t ticket;              /* of a delayed login */
+	uint64_t number;              /* of the event */
 	bool looked_up;               /* in the cache, at `index` */
 	struct cache_ticket kept;     /* of that look-up */
 	const struct verdict *answer; /* of the endpoint at `index` */

@@ -21,6 +21,7 @@ static void name_question(struct question *q)
 	const struct webhook *webhook = asked(q);
 	const uint8_t *secret = q->hooks->secret;
 	struct cache_group *group = &webhook->stats->cache;
+	struct event bare;
 
 	if (!group->hook) {
 		group->hook = (uint64_t)webhook->hook + 1;
@@ -28,7 +29,12 @@ static void name_question(struct question *q)
 			codec_tag(bytes_of(webhook->endpoint), secret);
 	}
 	q->kept.group = group;
-	codec_key(q->ev, webhook->endpoint, secret, q->kept.key);
+	if (!q->ev->listener) {
+		codec_key(q->ev, webhook->endpoint, secret, q->kept.key);
+		return;
+	}
+	bare = hook_event(webhook, q->ev);
+	codec_key(&bare, webhook->endpoint, secret, q->kept.key);
 }
 
 /* What a clear selects by matters to what is stored, not to who looks. */

@@ -234,6 +234,7 @@ int inquire(struct question *q, enum pool_kind kind, bool refresh,
 		.webhook = asked(q),
 		.ev = q->ev,
 		.kind = kind,
+		.event = q->number,
 	};
 	bool nobodys = refresh || kind == POOL_ASIDE;
 	struct inquiry *inq = NULL;

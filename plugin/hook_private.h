@@ -12,6 +12,7 @@
 #include "plugin/budget.h"
 #include "plugin/hook.h"
 #include "plugin/settings_slot.h"
+#include "plugin/trace.h"
 #include "pool/pool.h"
 
 struct cache;
@@ -39,6 +40,9 @@ struct hooks {
 	 * 1970, and what no other has. Requests are numbered. */
 	char epoch[24], instance[24];
 	uint64_t requests;
+	/* Events are numbered, too: from that and this come the traces. */
+	uint64_t events;
+	uint8_t trace_key[TRACE_KEY_LEN];
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
 	bool ticking;         /* in hooks_tick() */
@@ -51,8 +55,33 @@ struct hook_message {
 	const struct webhook *webhook;
 	const struct event *ev;
 	enum pool_kind kind;
+	uint64_t event;    /* its number: whoever else is asked has the same */
 	uint64_t sequence; /* 0: none */
 };
+
+/* hook_headers.c */
+
+enum {
+	HOOK_HEADERS = 6, /* at most, of our own, beside the signature */
+	HOOK_HEADER_LEN = 96,
+};
+
+/* Those of one request, for struct pool_request: `list` points into the rest
+ * and into the webhook's credentials. */
+struct hook_headers {
+	const char *list[POOL_HEADERS_MAX];
+	size_t count;
+	char lines[HOOK_HEADERS][HOOK_HEADER_LEN];
+	char signature[sizeof("webhook-signature: ") + SIGNATURE_LEN];
+};
+
+/* Write them, for this body, under a new id. The first is `vernemq-hook`.
+ * Returns 0 or -ENOMEM. */
+int hook_headers_write(struct hooks *hooks, const struct hook_message *message,
+		       const void *body, size_t len, struct hook_headers *ret);
+
+/* The event as this webhook is to know it: with its listener or without. */
+struct event hook_event(const struct webhook *webhook, const struct event *ev);
 
 /* Send it. `done(reply, arg)` follows a success, once. Returns 0, -ENOMEM,
  * -EBUSY (too much is under way) or -ESHUTDOWN. */

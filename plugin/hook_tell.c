@@ -86,6 +86,7 @@ static int tell_one(struct hooks *hooks, const struct webhook *webhook,
 		.webhook = webhook,
 		.ev = ev,
 		.kind = POOL_TELL,
+		.event = hooks->events,
 		.sequence = sequences_next(hooks->sequences, ev->client_id,
 					   webhook->endpoint),
 	};
@@ -113,6 +114,7 @@ void hook_tell(struct hooks *hooks, const struct event *ev)
 {
 	const struct settings *s = hooks->settings;
 
+	hooks->events++;
 	for (size_t i = 0; i < s->chained[ev->hook]; i++) {
 		const struct webhook *webhook = &s->chain[ev->hook][i];
 		int err = tell_one(hooks, webhook, ev);

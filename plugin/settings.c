@@ -60,6 +60,7 @@ static void webhook_clear(struct webhook *webhook)
 	free(webhook->name);
 	free(webhook->endpoint);
 	free(webhook->shown);
+	credentials_unref(webhook->call.credentials);
 	stats_unref(webhook->stats);
 }
 
@@ -76,6 +77,7 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 	copy.name = webhook->name ? strdup(webhook->name) : NULL;
 	copy.endpoint = strdup(webhook->endpoint);
 	copy.shown = redact_url(webhook->endpoint);
+	copy.call.credentials = credentials_ref(webhook->call.credentials);
 	copy.stats = stats_ref(stats);
 	if ((webhook->name && !copy.name) || !copy.endpoint || !copy.shown ||
 	    !copy.stats) {
@@ -121,6 +123,8 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->default_policy = s->default_policy;
 	copy->read_checks = s->read_checks;
 	copy->publish_denied = s->publish_denied;
+	copy->call = s->call;
+	credentials_ref(copy->call.credentials);
 	copy->admin_socket = strdup(s->admin_socket);
 	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
 	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint))
@@ -209,6 +213,7 @@ int settings_with(const struct settings *s, const struct webhook *hook,
 	added.name = NULL;
 	added.retries = s->limits.retries;
 	added.max_event_age_ms = s->limits.max_event_age_ms;
+	added.call = settings_call_of(s, hook->hook);
 	err = check_webhook(s, hook, reterr);
 	if (err)
 		return err;
@@ -256,5 +261,6 @@ void settings_unref(struct settings *s)
 	free(s->mounts);
 	free(s->mountpoint);
 	free(s->admin_socket);
+	credentials_unref(s->call.credentials);
 	free(s);
 }

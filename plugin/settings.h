@@ -14,6 +14,7 @@
 #include "cache/cache.h"
 #include "conf/conf.h"
 #include "plugin/codec.h"
+#include "plugin/credentials.h"
 #include "plugin/event.h"
 
 /* A kind of log line about one webhook that may come often: said once, then
@@ -71,6 +72,13 @@ enum webhook_warning {
 	WARNED_CACHED_PAYLOAD = 0, /* contract.md, decision 10 */
 };
 
+/* What calls carry beyond what VerneMQ's do. */
+struct call_opts {
+	struct credentials *credentials; /* shared; NULL: none */
+	bool trace;                      /* with a traceparent */
+	bool forward; /* the listener's data, of the two hooks that have them */
+};
+
 /* One endpoint on one hook. */
 struct webhook {
 	enum hook_id hook;
@@ -86,6 +94,7 @@ struct webhook {
 	 * wait to be sent. */
 	uint32_t retries, max_event_age_ms;
 	struct codec_opts codec;
+	struct call_opts call;
 	struct webhook_stats *stats;
 };
 
@@ -133,6 +142,7 @@ struct settings {
 	size_t chained[HOOK_COUNT];
 	size_t webhooks; /* in all chains */
 	struct settings_limits limits;
+	struct call_opts call; /* of who sets none */
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
 	unsigned default_policy, read_checks, publish_denied;
@@ -162,10 +172,9 @@ int settings_load(const struct settings_opt *opts, size_t n,
 const char *settings_mountpoint(const struct settings *s, unsigned port);
 
 /* A copy of `s` with one webhook more, at the end of its chain; `hook` is
- * copied; its name and stats are ignored, and retries and age are those of
- * `s`. Returns 0; -EEXIST (the hook has
- * that endpoint); -EINVAL (URL, timeout, too many) with `reterr`; or
- * -ENOMEM. */
+ * copied; its name and stats are ignored, and retries, age and what its calls
+ * carry are those of `s`. Returns 0; -EEXIST (the hook has that endpoint);
+ * -EINVAL (URL, timeout, too many) with `reterr`; or -ENOMEM. */
 int settings_with(const struct settings *s, const struct webhook *hook,
 		  struct settings **ret, struct conf_error *reterr);
 

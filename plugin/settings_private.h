@@ -19,4 +19,38 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 /* Say what the listener on `port` mounts. Returns 0 or -ENOMEM. */
 int settings_mount(struct settings *s, unsigned port, const char *mountpoint);
 
+/* ---- settings_call.c: what calls carry ---- */
+
+/* Of one webhook or of all, while keys are read. Zeroed, and then
+ * call_draft_init(). */
+struct call_draft {
+	struct credentials *credentials; /* NULL: none so far */
+	unsigned trace, forward;         /* CALL_UNSET, or off and on */
+	bool secret_inline, secret_in_file;
+};
+
+#define CALL_UNSET 2u
+
+/* The keys of a webhook and of all; and below them, those with a header's
+ * name for their last segment. They fill a struct call_draft. */
+extern const struct conf_directive settings_call_keys[];
+extern const struct conf_directive settings_header_keys[];
+extern const struct conf_directive settings_header_file_keys[];
+
+void call_draft_init(struct call_draft *draft);
+void call_draft_clear(struct call_draft *draft);
+
+/* Make `ret`, with a reference, of what was set for all. */
+void call_draft_global(const struct call_draft *draft, struct call_opts *ret);
+
+/* Make it, with a reference, of what was set for one webhook, and for all
+ * where it sets nothing. Returns 0; -EINVAL with what is wrong in `reterr`;
+ * or -ENOMEM. */
+int call_draft_finish(struct call_draft *draft, const struct settings *s,
+		      enum hook_id hook, struct call_opts *ret,
+		      char reterr[static CONF_REASON_LEN]);
+
+/* What calls of that hook carry by what was set for all; borrowed. */
+struct call_opts settings_call_of(const struct settings *s, enum hook_id hook);
+
 #endif /* PLUGIN_SETTINGS_PRIVATE_H */

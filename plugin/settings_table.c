@@ -31,6 +31,7 @@ struct draft {
 	uint32_t response_timeout;
 	uint32_t retries, max_event_age; /* UNSET: those of all */
 	unsigned on_error;
+	struct call_draft call;
 };
 
 /* A listener of which the mountpoint was read. */
@@ -46,6 +47,7 @@ struct drafts {
 	struct draft *first;
 	size_t count;
 	struct mount_draft *mounts;
+	struct call_draft call; /* of all webhooks */
 };
 
 /* ---- checks ---- */
@@ -257,6 +259,8 @@ static int open_draft(void *root, const char *segment, const char *place,
 		      void **ret, char reterr[static CONF_REASON_LEN]);
 static int open_listener(void *root, const char *segment, const char *place,
 			 void **ret, char reterr[static CONF_REASON_LEN]);
+static int open_call(void *root, const char *segment, const char *place,
+		     void **ret, char reterr[static CONF_REASON_LEN]);
 
 static const struct conf_section sections[] = {
 	{ "plugins", plugins_keys, open_settings },
@@ -264,6 +268,12 @@ static const struct conf_section sections[] = {
 	{ "vmq_webhooks", global_keys, open_settings },
 	{ "vmq_webhooks.*", webhook_keys, open_draft },
 	{ "vmq_webhooks.listener.*", listener_keys, open_listener },
+	{ "vmq_webhooks", settings_call_keys, open_call },
+	{ "vmq_webhooks.header", settings_header_keys, open_call },
+	{ "vmq_webhooks.header_file", settings_header_file_keys, open_call },
+	{ "vmq_webhooks.*", settings_call_keys, open_call },
+	{ "vmq_webhooks.*.header", settings_header_keys, open_call },
+	{ "vmq_webhooks.*.header_file", settings_header_file_keys, open_call },
 	{ 0 },
 };
 
@@ -290,6 +300,7 @@ static int open_settings(void *root, const char *segment, const char *place,
 static void draft_free(struct draft *d)
 {
 	conf_release(webhook_keys, d);
+	call_draft_clear(&d->call);
 	free(d->name);
 	free(d->place);
 	free(d);
@@ -310,6 +321,7 @@ static void drafts_clear(struct drafts *drafts)
 		conf_release(listener_keys, m);
 		free(m);
 	}
+	call_draft_clear(&drafts->call);
 }
 
 static struct draft *draft_new(const char *name, const char *place)
@@ -325,6 +337,7 @@ static struct draft *draft_new(const char *name, const char *place)
 	d->response_timeout = SETTINGS_TIMEOUT_DEFAULT_MS;
 	d->retries = UNSET;
 	d->max_event_age = UNSET;
+	call_draft_init(&d->call);
 	if (d->name && d->place)
 		return d;
 	draft_free(d);
@@ -374,6 +387,24 @@ static int open_draft(void *root, const char *segment, const char *place,
 	drafts->count++;
 	*ret = d;
 	return 0;
+}
+
+/* What calls carry: of one webhook; without its name, of all. */
+static int open_call(void *root, const char *segment, const char *place,
+		     void **ret, char reterr[static CONF_REASON_LEN])
+{
+	struct drafts *drafts = root;
+	void *draft;
+	int err;
+
+	if (!*segment) {
+		*ret = &drafts->call;
+		return 0;
+	}
+	err = open_draft(root, segment, place, &draft, reterr);
+	if (!err)
+		*ret = &((struct draft *)draft)->call;
+	return err;
 }
 
 static int open_listener(void *root, const char *segment, const char *place,
@@ -458,8 +489,14 @@ static uint32_t set_or(uint32_t set, uint32_t otherwise)
 	return set != UNSET ? set : otherwise;
 }
 
-static int add_webhook(struct settings *s, const struct draft *d,
-		       struct conf_error *reterr)
+static int out_of_memory(struct conf_error *reterr)
+{
+	snprintf(reterr->text, sizeof(reterr->text), "out of memory");
+	return -ENOMEM;
+}
+
+static int append_draft(struct settings *s, struct draft *d,
+			struct conf_error *reterr)
 {
 	struct webhook webhook = {
 		.hook = d->hook,
@@ -474,6 +511,21 @@ static int add_webhook(struct settings *s, const struct draft *d,
 			set_or(d->max_event_age, s->limits.max_event_age_ms),
 		.codec = { d->base64encode, d->no_payload },
 	};
+	char reason[CONF_REASON_LEN] = "";
+	int err;
+
+	err = call_draft_finish(&d->call, s, d->hook, &webhook.call, reason);
+	if (err == -EINVAL)
+		return fail(reterr, d, reason, "");
+	if (!err)
+		err = settings_append(s, &webhook, NULL);
+	credentials_unref(webhook.call.credentials);
+	return err ? out_of_memory(reterr) : 0;
+}
+
+static int add_webhook(struct settings *s, struct draft *d,
+		       struct conf_error *reterr)
+{
 	const struct webhook *other;
 	int err;
 
@@ -485,26 +537,22 @@ static int add_webhook(struct settings *s, const struct draft *d,
 		return fail(reterr, d,
 			    "hook and endpoint are those of vmq_webhooks.",
 			    other->name);
-	err = settings_append(s, &webhook, NULL);
-	if (err)
-		snprintf(reterr->text, sizeof(reterr->text), "out of memory");
-	return err;
+	return append_draft(s, d, reterr);
 }
 
 static int finish(struct drafts *drafts, struct conf_error *reterr)
 {
 	struct settings *s = drafts->settings;
 	const struct mount_draft *m;
-	const struct draft *d;
+	struct draft *d;
 	int err = 0;
 
 	s->admin_socket_given = s->admin_socket != NULL;
 	if (!s->admin_socket)
 		s->admin_socket = strdup(SETTINGS_ADMIN_SOCKET);
-	if (!s->admin_socket) {
-		snprintf(reterr->text, sizeof(reterr->text), "out of memory");
-		return -ENOMEM;
-	}
+	if (!s->admin_socket)
+		return out_of_memory(reterr);
+	call_draft_global(&drafts->call, &s->call);
 	for (d = drafts->first; !err && d; d = d->next)
 		err = add_webhook(s, d, reterr);
 	for (m = drafts->mounts; !err && m; m = m->next)
@@ -568,10 +616,9 @@ int settings_load(const struct settings_opt *opts, size_t n,
 	struct conf conf = { sections, claims, &drafts, NULL, 0 };
 	int err;
 
-	if (!drafts.settings) {
-		snprintf(reterr->text, sizeof(reterr->text), "out of memory");
-		return -ENOMEM;
-	}
+	if (!drafts.settings)
+		return out_of_memory(reterr);
+	call_draft_init(&drafts.call);
 	err = read_all(&conf, opts, n, reterr);
 	if (!err)
 		err = finish(&drafts, reterr);

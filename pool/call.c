@@ -61,11 +61,21 @@ struct pool_call *call_create(const struct pool_request *req, int64_t now_ms)
 	return call;
 }
 
+/* One may be a password. */
+static void forget_headers(struct pool_call *call)
+{
+	size_t i;
+
+	for (i = 0; i < call->headers_count; i++)
+		explicit_bzero(call->headers[i], strlen(call->headers[i]));
+}
+
 void call_destroy(struct pool_call *call)
 {
 	if (!call)
 		return;
 	call_forget_body(call);
+	forget_headers(call);
 	free(call->reply_text);
 	free(call->reply_body);
 	free(call->reply_cache_control);

@@ -57,12 +57,12 @@ enum pool_kind {
 #define POOL_STREAMS 32
 
 /* Headers of a request beside the fixed ones. */
-#define POOL_HEADERS_MAX 8
+#define POOL_HEADERS_MAX 24
 
 struct pool_request {
 	enum pool_kind kind;
 	const char *endpoint; /* its url */
-	/* "Name: value", without line ends; copied. */
+	/* "Name: value", without line ends; copied, and wiped when freed. */
 	const char *const *headers;
 	size_t headers_count; /* at most POOL_HEADERS_MAX */
 	char *body; /* malloc'd; the pool's after success, wiped when freed */

@@ -148,6 +148,7 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	if (err || n == FAKE_POOL_MAX)
 		return err ? err : -ENOMEM;
 	snprintf(call->endpoint, sizeof(call->endpoint), "%s", req->endpoint);
+	call->headers_count = req->headers_count;
 	for (size_t i = 0; i < req->headers_count; i++)
 		snprintf(call->headers[i], sizeof(call->headers[i]), "%s",
 			 req->headers[i]);

@@ -12,7 +12,8 @@
 /* What was submitted, in order; kept until fake_pool_reset(). */
 struct fake_call {
 	char endpoint[128], hook[32], lane[64];
-	char headers[POOL_HEADERS_MAX][96];
+	char headers[POOL_HEADERS_MAX][256];
+	size_t headers_count;
 	char *body;
 	enum pool_kind kind;
 	bool in_lane, done;

@@ -138,6 +138,13 @@ static void a_listener_tells_of_itself(void **state)
 		    PEER ",\"password\":\"pw\",\"clean_session\":true,"
 			 "\"listener_addr\":\"local\","
 			 "\"listener_port\":null,\"listener_type\":null}");
+	info.cert_unknown = true;
+	assert_body(&ev, &defaults,
+		    PEER ",\"password\":\"pw\",\"clean_session\":true,"
+			 "\"client_cert\":null,"
+			 "\"listener_addr\":\"local\","
+			 "\"listener_port\":null,\"listener_type\":null}");
+	info.cert_unknown = false;
 	info.has_listener = false;
 	assert_body(&ev, &defaults,
 		    PEER ",\"password\":\"pw\",\"clean_session\":true}");

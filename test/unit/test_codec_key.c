@@ -187,6 +187,9 @@ static void every_part_of_a_listener_counts(void **state)
 	l = listener;
 	l.has_listener = false;
 	DIFFERS(ev.listener = &l);
+	l = listener;
+	l.cert_unknown = true;
+	DIFFERS(ev.listener = &l);
 }
 
 static void endpoint_and_secret_count(void **state)

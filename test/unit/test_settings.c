@@ -332,7 +332,10 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 	expect_error("vmq_webhooks.w.endpoin = http://h\n",
 		     "@:1: vmq_webhooks.w.endpoin: no such key; allowed: hook, "
 		     "endpoint, base64encode, no_payload, response_timeout, "
-		     "on_error, blocking, cache_refusals, retries, max_event_age; did you mean "
+		     "on_error, blocking, cache_refusals, retries, "
+		     "max_event_age, secret, "
+		     "secret_file, signing_key_file, trace, "
+		     "forward_connection_opts; did you mean "
 		     "\"vmq_webhooks.w.endpoint\"?");
 	expect_error("vmq_webhooks.pool_timout = 5\n",
 		     "@:1: vmq_webhooks.pool_timout: no such key; allowed: "
@@ -342,7 +345,9 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 		     "drain_timeout, cache_max_bytes, cache_jitter, "
 		     "admin_socket, "
 		     "default_policy, read_checks, publish_denied, "
-		     "mountpoint; did you mean \"vmq_webhooks.pool_timeout\"?");
+		     "mountpoint, secret, secret_file, signing_key_file, "
+		     "trace, forward_connection_opts; did you mean "
+		     "\"vmq_webhooks.pool_timeout\"?");
 	expect_error("vmq_webhook.w.hook = on_publish\n",
 		     "@:1: vmq_webhook.w.hook: no such key; did you mean "
 		     "\"vmq_webhooks.w.hook\"?");
