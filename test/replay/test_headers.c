@@ -339,7 +339,8 @@ static void kept_answers_are_told_apart_by_what_was_sent(void **state)
 	assert_int_equal(ask(&ev), DECISION_OK);
 	assert_int_equal(fake_calls_count, 1);
 	/* the first has no opinion: the second, which is told, decides */
-	hooks_cache_clear(hooks);
+	hooks_cache_clear(hooks,
+			  &(struct hooks_selection){ .hook = HOOK_COUNT });
 	for (int i = 0; i < 2; i++) {
 		fake_pool_will_answer(200, NEXT, NULL);
 		fake_pool_will_answer(200, OK, "max-age=10");
