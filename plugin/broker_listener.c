@@ -109,8 +109,6 @@ static void ask_certificate(struct plugin *p, const struct mosquitto *client,
 	bool websockets = mosquitto_client_protocol(client) == mp_websockets;
 	void *x509;
 
-	/* On 2.0 a websockets client's is in libwebsockets' hands. */
-	ret->info.cert_unknown = !p->host.v21 && websockets;
 	if (!has_functions(p)) {
 		ret->info.cert_unknown = true;
 		return;
