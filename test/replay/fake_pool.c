@@ -33,6 +33,7 @@ static int refusal;
 static enum pool_look looks;
 static bool is_full;
 static int64_t takes_us;
+static uint64_t answers_age_s;
 int64_t *fake_pool_clock_us;
 uint32_t fake_pool_drain_ms;
 struct pool_endpoint_opts fake_pool_opts;
@@ -47,6 +48,7 @@ void fake_pool_reset(void)
 	looks = POOL_LOOK_GOOD;
 	is_full = false;
 	takes_us = 0;
+	answers_age_s = 0;
 }
 
 void fake_pool_looks(enum pool_look look)
@@ -62,6 +64,11 @@ void fake_pool_is_full(bool full)
 void fake_pool_takes(int64_t us)
 {
 	takes_us = us;
+}
+
+void fake_pool_age(uint64_t age_s)
+{
+	answers_age_s = age_s;
 }
 
 void fake_pool_will_answer(long status, const char *body,
@@ -88,6 +95,7 @@ void fake_pool_answer(unsigned n, long status, const char *body,
 		.body = body,
 		.len = strlen(body),
 		.cache_control = cache_control,
+		.age_s = answers_age_s,
 	};
 
 	end(n, &reply);

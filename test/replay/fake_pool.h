@@ -34,6 +34,9 @@ void fake_pool_answer(unsigned n, long status, const char *body,
 		      const char *cache_control);
 void fake_pool_fail(unsigned n, int error);
 
+/* The Age of all answers from now on. */
+void fake_pool_age(uint64_t age_s);
+
 /* The next submit returns this instead. */
 void fake_pool_refuse_next(int error);
 

@@ -13,96 +13,7 @@
 #include "plugin/hook.h"
 #include "plugin/settings.h"
 #include "test/replay/fake_pool.h"
-
-#define OK   "{\"result\":\"ok\"}"
-#define NEXT "{\"result\":\"next\"}"
-#define DENY "{\"result\":{\"error\":\"no\"}}"
-
-/* What the core asked of the broker. */
-static struct {
-	unsigned completed, voided, logged;
-	enum decision decision;
-	uint64_t ticket;
-	char client[64], line[1024];
-	int64_t now_us;
-} broker;
-
-static void complete_auth(void *ctx, const char *client_id, uint64_t ticket,
-			  const struct verdict *verdict)
-{
-	(void)ctx;
-	if (!verdict) {
-		broker.voided++;
-		return;
-	}
-	broker.completed++;
-	broker.decision = verdict->decision;
-	broker.ticket = ticket;
-	snprintf(broker.client, sizeof(broker.client), "%s", client_id);
-}
-
-static void log_line(void *ctx, enum log_level level, const char *line)
-{
-	(void)ctx;
-	(void)level;
-	broker.logged++;
-	snprintf(broker.line, sizeof(broker.line), "%s", line);
-}
-
-static void wake(void *ctx)
-{
-	(void)ctx;
-}
-
-static int64_t now_us(void *ctx)
-{
-	(void)ctx;
-	return broker.now_us;
-}
-
-static int64_t unix_ms(void *ctx)
-{
-	(void)ctx;
-	return 1700000000000;
-}
-
-static const struct modifier_without_effect without_effect[] = {
-	{ MODIFIER_RETRY_INTERVAL, "retry_interval",
-	  1u << HOOK_AUTH_ON_REGISTER },
-	{ MODIFIER_UPGRADE_QOS, "upgrade_qos", 1u << HOOK_AUTH_ON_REGISTER },
-};
-
-static const struct broker_ops ops = {
-	.complete_auth = complete_auth,
-	.log = log_line,
-	.wake = wake,
-	.now_us = now_us,
-	.unix_ms = unix_ms,
-	.delays_logins = true,
-	.without_effect = without_effect,
-	.without_effect_count = 2,
-};
-
-#define HOOK(name, hook, url)                                                  \
-	{ "vmq_webhooks." name ".hook", hook },                                \
-	{                                                                      \
-		"vmq_webhooks." name ".endpoint", url                          \
-	}
-
-static struct hooks *hooks_of(const struct settings_opt *opts, size_t n)
-{
-	struct conf_error error;
-	struct settings *s;
-	struct hooks *hooks;
-
-	memset(&broker, 0, sizeof(broker));
-	broker.now_us = 1000000;
-	fake_pool_clock_us = &broker.now_us;
-	assert_int_equal(settings_load(opts, n, &s, &error), 0);
-	assert_int_equal(hooks_create(&hooks, s, &ops, NULL), 0);
-	settings_unref(s);
-	return hooks;
-}
+#include "test/replay/stage.h"
 
 static struct hooks *two_logins(void)
 {
@@ -123,82 +34,23 @@ static struct hooks *one_publish(void)
 	return hooks_of(opts, 2);
 }
 
-static void end(struct hooks *hooks)
-{
-	hooks_stop(hooks);
-	hooks_destroy(hooks);
-	fake_pool_reset();
-}
-
-static struct event login(const char *id)
-{
-	return (struct event){
-		.hook = HOOK_AUTH_ON_REGISTER,
-		.mountpoint = bytes_of(""),
-		.client_id = bytes_of(id),
-		.username = bytes_of("u"),
-		.password = bytes_of("secret"),
-		.peer_addr = bytes_of("127.0.0.1"),
-	};
-}
-
-static struct event publish(const char *topic)
-{
-	struct event ev = login("c");
-
-	ev.hook = HOOK_AUTH_ON_PUBLISH;
-	ev.password = bytes_of(NULL);
-	ev.topic = bytes_of(topic);
-	ev.payload = bytes_of("hi");
-	return ev;
-}
-
-/* Ask and wait; returns the decision. */
-static enum decision ask(struct hooks *hooks, const struct event *ev)
-{
-	const struct verdict *v = NULL;
-	enum decision decision;
-
-	assert_int_equal(hook_ask(hooks, ev, false, &v, NULL), HOOK_DONE);
-	decision = v->decision;
-	verdict_unref(v);
-	return decision;
-}
-
-static uint64_t ask_later(struct hooks *hooks, const struct event *ev)
-{
-	const struct verdict *v;
-	uint64_t ticket = 0;
-
-	assert_int_equal(hook_ask(hooks, ev, true, &v, &ticket), HOOK_PENDING);
-	assert_true(ticket != 0);
-	return ticket;
-}
-
-static size_t clear_all(struct hooks *hooks)
-{
-	const struct hooks_selection all = { .hook = HOOK_COUNT };
-
-	return hooks_cache_clear(hooks, &all);
-}
-
 /* ---- the chain ---- */
 
 static void without_an_endpoint_there_is_no_opinion(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	assert_int_equal(ask(hooks, &ev), DECISION_NEXT);
 	assert_int_equal(fake_calls_count, 0);
-	end(hooks);
+	finish(hooks);
 }
 
 static void the_first_ok_decides(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	fake_pool_will_answer(200, OK, NULL);
@@ -208,13 +60,13 @@ static void the_first_ok_decides(void **state)
 	assert_string_equal(fake_calls[0].hook, "auth_on_register");
 	assert_false(fake_calls[0].in_lane);
 	assert_non_null(strstr(fake_calls[0].body, "\"client_id\":\"c\""));
-	end(hooks);
+	finish(hooks);
 }
 
 static void next_asks_the_next_endpoint(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	fake_pool_will_answer(200, NEXT, NULL);
@@ -222,19 +74,19 @@ static void next_asks_the_next_endpoint(void **state)
 	assert_int_equal(ask(hooks, &ev), DECISION_OK);
 	assert_int_equal(fake_calls_count, 2);
 	assert_string_equal(fake_calls[1].endpoint, "http://two/");
-	end(hooks);
+	finish(hooks);
 }
 
 static void next_from_all_is_no_opinion(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	fake_pool_will_answer(200, NEXT, NULL);
 	fake_pool_will_answer(200, NEXT, NULL);
 	assert_int_equal(ask(hooks, &ev), DECISION_NEXT);
-	end(hooks);
+	finish(hooks);
 }
 
 static void whatever_is_no_answer_refuses_and_ends_the_chain(void **state)
@@ -259,38 +111,38 @@ static void whatever_is_no_answer_refuses_and_ends_the_chain(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct hooks *hooks = two_logins();
-		struct event ev = login("c");
+		struct event ev = login_of("c");
 
 		fake_pool_will_answer(bad[i].status, bad[i].body, NULL);
 		fake_pool_will_answer(200, OK, NULL);
 		assert_int_equal(ask(hooks, &ev), DECISION_DENY);
 		assert_int_equal(fake_calls_count, 1);
 		assert_non_null(strstr(broker.line, "http://one/"));
-		end(hooks);
+		finish(hooks);
 	}
 }
 
 static void a_timeout_refuses(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
 	assert_int_equal(fake_calls_count, 1);
-	end(hooks);
+	finish(hooks);
 }
 
 static void what_cannot_be_sent_refuses(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	fake_pool_refuse_next(-ENOMEM);
 	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
 	assert_int_equal(fake_calls_count, 0);
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- on_error ---- */
@@ -308,7 +160,7 @@ static struct hooks *lenient_login(const char *on_error)
 static void on_error_governs_what_is_no_answer(void **state)
 {
 	static const long none[] = { 429, 500, 503 };
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
@@ -319,11 +171,11 @@ static void on_error_governs_what_is_no_answer(void **state)
 		assert_non_null(strstr(broker.line, "on_error = allow"));
 		/* and a timeout */
 		assert_int_equal(ask(hooks, &ev), DECISION_OK);
-		end(hooks);
+		finish(hooks);
 		hooks = lenient_login("next");
 		fake_pool_will_answer(none[i], "", NULL);
 		assert_int_equal(ask(hooks, &ev), DECISION_NEXT);
-		end(hooks);
+		finish(hooks);
 	}
 }
 
@@ -336,7 +188,7 @@ static void on_error_does_not_soften_an_answer(void **state)
 		{ 404, OK },   { 301, OK },   { 200, "" },
 		{ 200, "{}" }, { 200, DENY }, { 204, "" },
 	};
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
@@ -344,7 +196,7 @@ static void on_error_does_not_soften_an_answer(void **state)
 
 		fake_pool_will_answer(answers[i].status, answers[i].body, NULL);
 		assert_int_equal(ask(hooks, &ev), DECISION_DENY);
-		end(hooks);
+		finish(hooks);
 	}
 }
 
@@ -355,13 +207,13 @@ static void on_error_allows_no_will(void **state)
 		{ "vmq_webhooks.a.on_error", "allow" },
 	};
 	struct hooks *hooks = hooks_of(opts, 3);
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	assert_int_equal(ask(hooks, &ev), DECISION_OK);
 	ev.will = true;
 	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- modifiers that the host cannot honour ---- */
@@ -371,7 +223,7 @@ static void a_modifier_without_effect_is_said_once(void **state)
 	static const char reply[] = "{\"result\":\"ok\",\"modifiers\":"
 				    "{\"retry_interval\":5}}";
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	fake_pool_will_answer(200, reply, NULL);
@@ -390,7 +242,7 @@ static void a_modifier_without_effect_is_said_once(void **state)
 	assert_int_equal(broker.logged, 2);
 	assert_null(strstr(broker.line, "retry_interval"));
 	assert_non_null(strstr(broker.line, "upgrade_qos"));
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- the cache ---- */
@@ -398,7 +250,7 @@ static void a_modifier_without_effect_is_said_once(void **state)
 static void a_kept_answer_makes_no_call(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_will_answer(200, OK, "max-age=10");
@@ -409,20 +261,20 @@ static void a_kept_answer_makes_no_call(void **state)
 	broker.now_us += 1000;
 	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
 	assert_int_equal(fake_calls_count, 2);
-	end(hooks);
+	finish(hooks);
 }
 
 static void another_question_is_asked(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event a = publish("t"), b = publish("u");
+	struct event a = publish_to("t"), b = publish_to("u");
 
 	(void)state;
 	fake_pool_will_answer(200, OK, "max-age=10");
 	assert_int_equal(ask(hooks, &a), DECISION_OK);
 	assert_int_equal(ask(hooks, &b), DECISION_DENY);
 	assert_int_equal(fake_calls_count, 2);
-	end(hooks);
+	finish(hooks);
 }
 
 static void only_ok_with_max_age_is_kept(void **state)
@@ -438,21 +290,21 @@ static void only_ok_with_max_age_is_kept(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct hooks *hooks = one_publish();
-		struct event ev = publish("t");
+		struct event ev = publish_to("t");
 
 		fake_pool_will_answer(200, cases[i].body,
 				      cases[i].cache_control);
 		ask(hooks, &ev);
 		ask(hooks, &ev);
 		assert_int_equal(fake_calls_count, 2);
-		end(hooks);
+		finish(hooks);
 	}
 }
 
 static void a_payload_is_not_kept(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 	const struct verdict *v;
 
 	(void)state;
@@ -469,7 +321,7 @@ static void a_payload_is_not_kept(void **state)
 	assert_true(verdict_has(v, MODIFIER_TOPIC));
 	verdict_unref(v);
 	assert_int_equal(fake_calls_count, 1);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_clear_voids_answers_under_way(void **state)
@@ -478,7 +330,7 @@ static void a_clear_voids_answers_under_way(void **state)
 		HOOK("a", "auth_on_register", "http://one/"),
 	};
 	struct hooks *hooks = hooks_of(opts, 2);
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	ask_later(hooks, &ev);
@@ -487,13 +339,13 @@ static void a_clear_voids_answers_under_way(void **state)
 	assert_int_equal(broker.decision, DECISION_OK);
 	ask_later(hooks, &ev);
 	assert_int_equal(fake_calls_count, 2);
-	end(hooks);
+	finish(hooks);
 }
 
 static void replaced_settings_take_their_entries_along(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 	struct settings *old, *without, *with;
 	struct webhook again = { .hook = HOOK_AUTH_ON_PUBLISH,
 				 .endpoint = (char *)"http://one/",
@@ -520,7 +372,7 @@ static void replaced_settings_take_their_entries_along(void **state)
 	settings_unref(old);
 	settings_unref(without);
 	settings_unref(with);
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- delayed logins ---- */
@@ -528,7 +380,7 @@ static void replaced_settings_take_their_entries_along(void **state)
 static void a_delayed_login_is_completed_once(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 	uint64_t ticket = ask_later(hooks, &ev);
 
 	(void)state;
@@ -540,7 +392,7 @@ static void a_delayed_login_is_completed_once(void **state)
 	assert_int_equal(broker.decision, DECISION_OK);
 	assert_int_equal(broker.ticket, ticket);
 	assert_string_equal(broker.client, "c");
-	end(hooks);
+	finish(hooks);
 	assert_int_equal(broker.completed, 1);
 }
 
@@ -548,7 +400,7 @@ static void a_delayed_login_is_completed_once(void **state)
 static void an_answer_belongs_to_its_own_login(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 	uint64_t second;
 
 	(void)state;
@@ -562,13 +414,13 @@ static void an_answer_belongs_to_its_own_login(void **state)
 	assert_int_equal(broker.completed, 1);
 	assert_int_equal(broker.decision, DECISION_DENY);
 	assert_int_equal(broker.ticket, second);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_forgotten_login_is_not_completed(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	ask_later(hooks, &ev);
@@ -576,13 +428,13 @@ static void a_forgotten_login_is_not_completed(void **state)
 	fake_pool_answer(0, 200, OK, NULL);
 	assert_int_equal(broker.completed, 0);
 	assert_int_equal(broker.voided, 1);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_kept_login_is_answered_at_once(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 	const struct verdict *v;
 	uint64_t ticket;
 
@@ -594,20 +446,20 @@ static void a_kept_login_is_answered_at_once(void **state)
 	verdict_unref(v);
 	ev.password = bytes_of("other");
 	ask_later(hooks, &ev);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_delayed_login_fails_closed(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	ask_later(hooks, &ev);
 	fake_pool_fail(0, -ECONNREFUSED);
 	assert_int_equal(broker.completed, 1);
 	assert_int_equal(broker.decision, DECISION_DENY);
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- notifications ---- */
@@ -619,7 +471,7 @@ static void all_endpoints_are_told_in_the_clients_lane(void **state)
 		HOOK("b", "on_client_gone", "http://two/"),
 	};
 	struct hooks *hooks = hooks_of(opts, 4);
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	ev.hook = HOOK_ON_CLIENT_GONE;
@@ -631,7 +483,7 @@ static void all_endpoints_are_told_in_the_clients_lane(void **state)
 	/* their answers change nothing, whatever they say */
 	fake_pool_answer(0, 200, DENY, NULL);
 	assert_int_equal(broker.logged, 0);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_lost_notification_is_logged_and_the_next_ones_summed_up(
@@ -641,7 +493,7 @@ static void a_lost_notification_is_logged_and_the_next_ones_summed_up(
 		HOOK("a", "on_client_gone", "http://one/"),
 	};
 	struct hooks *hooks = hooks_of(opts, 2);
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	ev.hook = HOOK_ON_CLIENT_GONE;
@@ -658,19 +510,10 @@ static void a_lost_notification_is_logged_and_the_next_ones_summed_up(
 	assert_non_null(strstr(broker.line, "3 more failures"));
 	hooks_tick(hooks);
 	assert_int_equal(broker.logged, 2);
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- how long the broker may stand still ---- */
-
-#define MS     1000
-#define SECOND 1000000
-
-static struct webhook_stats *stats_of(struct hooks *hooks, enum hook_id hook,
-				      size_t i)
-{
-	return hooks_settings_now(hooks)->chain[hook][i].stats;
-}
 
 static struct webhook_stats *publish_stats(struct hooks *hooks)
 {
@@ -703,21 +546,10 @@ static struct hooks *three_publishes(void)
 	return hooks_of(opts, 10);
 }
 
-/* The same as one callback of the broker. Returns how long it took. */
-static int64_t callback(struct hooks *hooks, const struct event *ev,
-			enum decision expected)
-{
-	int64_t before = broker.now_us;
-
-	hooks_refresh(hooks);
-	assert_int_equal(ask(hooks, ev), expected);
-	return broker.now_us - before;
-}
-
 static void one_callback_is_bounded_with_its_whole_chain(void **state)
 {
 	struct hooks *hooks = three_publishes();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(200 * MS);
@@ -732,14 +564,14 @@ static void one_callback_is_bounded_with_its_whole_chain(void **state)
 	/* the next callback has its own time */
 	fake_pool_takes(20 * MS);
 	assert_int_equal(callback(hooks, &ev, DECISION_OK), 20 * MS);
-	end(hooks);
+	finish(hooks);
 }
 
 static void two_questions_of_one_callback_share_its_time(void **state)
 {
 	struct hooks *hooks =
 		publish_with("vmq_webhooks.blocking_budget", "1000");
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(600 * MS);
@@ -748,27 +580,27 @@ static void two_questions_of_one_callback_share_its_time(void **state)
 	assert_int_equal(callback(hooks, &ev, DECISION_OK), 600 * MS);
 	assert_int_equal(ask(hooks, &ev), DECISION_DENY);
 	assert_int_equal(broker.now_us, 2000 * MS);
-	end(hooks);
+	finish(hooks);
 }
 
 static void the_endpoints_own_timeout_is_the_lesser_bound(void **state)
 {
 	struct hooks *hooks =
 		publish_with("vmq_webhooks.a.response_timeout", "40");
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(10 * (int64_t)SECOND);
 	/* the pool ends it before, and is given a moment to say so */
 	assert_in_range(callback(hooks, &ev, DECISION_DENY), 40 * MS, 140 * MS);
 	assert_int_equal(fake_calls[0].timeout_ms, 40);
-	end(hooks);
+	finish(hooks);
 }
 
 static void many_short_calls_are_bounded_together(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(60 * MS);
@@ -784,13 +616,13 @@ static void many_short_calls_are_bounded_together(void **state)
 	assert_int_equal(fake_calls_count, 9);
 	assert_int_equal(publish_stats(hooks)->unasked, 100);
 	assert_int_equal(publish_stats(hooks)->requests, 8);
-	end(hooks);
+	finish(hooks);
 }
 
 static void it_comes_back_as_the_second_slides(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 	int64_t first = broker.now_us;
 
 	(void)state;
@@ -805,7 +637,7 @@ static void it_comes_back_as_the_second_slides(void **state)
 	broker.now_us = first + SECOND + 100 * MS;
 	assert_int_equal(callback(hooks, &ev, DECISION_OK), 100 * MS);
 	assert_int_equal(fake_calls_count, 6);
-	end(hooks);
+	finish(hooks);
 }
 
 static void beyond_the_bounds_on_error_decides_without_a_call(void **state)
@@ -818,7 +650,7 @@ static void beyond_the_bounds_on_error_decides_without_a_call(void **state)
 		{ "next", DECISION_NEXT },
 		{ "allow", DECISION_OK },
 	};
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
@@ -832,14 +664,14 @@ static void beyond_the_bounds_on_error_decides_without_a_call(void **state)
 		assert_int_equal(fake_calls_count, 1);
 		assert_int_equal(publish_stats(hooks)->allowed_on_error,
 				 cases[i].decision == DECISION_OK ? 2 : 0);
-		end(hooks);
+		finish(hooks);
 	}
 }
 
 static void a_kept_answer_needs_no_time(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event a = publish("a"), b = publish("b");
+	struct event a = publish_to("a"), b = publish_to("b");
 
 	(void)state;
 	fake_pool_will_answer(200, OK, "max-age=10");
@@ -847,13 +679,13 @@ static void a_kept_answer_needs_no_time(void **state)
 	fake_pool_takes(SECOND);
 	callback(hooks, &b, DECISION_DENY);
 	assert_int_equal(callback(hooks, &a, DECISION_OK), 0);
-	end(hooks);
+	finish(hooks);
 }
 
 static void delayed_logins_need_none_either(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c"), held = login("d");
+	struct event ev = login_of("c"), held = login_of("d");
 
 	(void)state;
 	fake_pool_takes(SECOND);
@@ -861,14 +693,14 @@ static void delayed_logins_need_none_either(void **state)
 	ask_later(hooks, &ev);
 	fake_pool_answer(1, 200, OK, NULL);
 	assert_int_equal(broker.decision, DECISION_OK);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_thousand_is_no_bound(void **state)
 {
 	struct hooks *hooks =
 		publish_with("vmq_webhooks.blocking_budget", "1000");
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(900 * MS);
@@ -876,13 +708,13 @@ static void a_thousand_is_no_bound(void **state)
 		fake_pool_will_answer(200, OK, NULL);
 		assert_int_equal(callback(hooks, &ev, DECISION_OK), 900 * MS);
 	}
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_shutdown_has_two_seconds_in_all(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(400 * MS);
@@ -893,7 +725,7 @@ static void a_shutdown_has_two_seconds_in_all(void **state)
 	}
 	broker.now_us += 10 * (int64_t)SECOND;
 	assert_int_equal(callback(hooks, &ev, DECISION_DENY), 0);
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- what is given up on ---- */
@@ -901,7 +733,7 @@ static void a_shutdown_has_two_seconds_in_all(void **state)
 static void a_late_answer_is_kept(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(10 * (int64_t)SECOND);
@@ -911,13 +743,13 @@ static void a_late_answer_is_kept(void **state)
 	assert_int_equal(publish_stats(hooks)->requests, 1);
 	assert_int_equal(callback(hooks, &ev, DECISION_OK), 0);
 	assert_int_equal(fake_calls_count, 1);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_late_answer_without_max_age_is_not(void **state)
 {
 	static const char *const bodies[] = { OK, DENY, NEXT };
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
@@ -930,14 +762,14 @@ static void a_late_answer_without_max_age_is_not(void **state)
 		fake_pool_takes(0);
 		callback(hooks, &ev, DECISION_DENY);
 		assert_int_equal(fake_calls_count, 2);
-		end(hooks);
+		finish(hooks);
 	}
 }
 
 static void a_late_answer_is_not_kept_past_a_clear(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(10 * (int64_t)SECOND);
@@ -947,14 +779,14 @@ static void a_late_answer_is_not_kept_past_a_clear(void **state)
 	broker.now_us += 2 * SECOND;
 	callback(hooks, &ev, DECISION_DENY);
 	assert_int_equal(fake_calls_count, 2);
-	end(hooks);
+	finish(hooks);
 }
 
 /* Nobody is there any longer for a late answer to decide about. */
 static void a_late_answer_completes_nothing(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	fake_pool_takes(10 * (int64_t)SECOND);
@@ -962,12 +794,12 @@ static void a_late_answer_completes_nothing(void **state)
 	fake_pool_answer(0, 200, NEXT, NULL);
 	assert_int_equal(broker.completed + broker.voided, 0);
 	assert_int_equal(fake_calls_count, 1);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_late_failure_is_counted_once(void **state)
 {
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
@@ -996,7 +828,7 @@ static void a_late_failure_is_counted_once(void **state)
 		broker.now_us += 20 * (int64_t)SECOND;
 		hooks_tick(hooks);
 		assert_int_equal(broker.logged, logged);
-		end(hooks);
+		finish(hooks);
 	}
 }
 
@@ -1012,7 +844,7 @@ static void open_on_error_decides_without_a_call(void **state)
 		{ "next", DECISION_NEXT },
 		{ "allow", DECISION_OK },
 	};
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
@@ -1030,14 +862,14 @@ static void open_on_error_decides_without_a_call(void **state)
 		fake_pool_takes(0);
 		fake_pool_will_answer(200, OK, NULL);
 		callback(hooks, &ev, DECISION_OK);
-		end(hooks);
+		finish(hooks);
 	}
 }
 
 static void open_next_goes_on_down_the_chain(void **state)
 {
 	struct hooks *hooks = three_publishes();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_will_answer(200, NEXT, NULL);
@@ -1051,13 +883,13 @@ static void open_next_goes_on_down_the_chain(void **state)
 	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 0)->unasked, 1);
 	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 1)->unasked, 1);
 	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_PUBLISH, 2)->unasked, 0);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_probe_is_sent_and_not_waited_for(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_looks(POOL_LOOK_PROBE);
@@ -1072,14 +904,14 @@ static void a_probe_is_sent_and_not_waited_for(void **state)
 	assert_int_equal(publish_stats(hooks)->requests, 1);
 	callback(hooks, &ev, DECISION_OK);
 	assert_int_equal(fake_calls_count, 1);
-	end(hooks);
+	finish(hooks);
 }
 
 /* It is nobody's time that it takes. */
 static void a_probe_is_sent_beyond_the_bounds_too(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(SECOND);
@@ -1088,13 +920,13 @@ static void a_probe_is_sent_beyond_the_bounds_too(void **state)
 	assert_int_equal(callback(hooks, &ev, DECISION_DENY), 0);
 	assert_int_equal(fake_calls_count, 2);
 	assert_int_equal(fake_calls[1].kind, POOL_ASIDE);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_probe_that_fails_is_counted(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_looks(POOL_LOOK_PROBE);
@@ -1107,14 +939,14 @@ static void a_probe_that_fails_is_counted(void **state)
 	callback(hooks, &ev, DECISION_DENY);
 	assert_int_equal(fake_calls_count, 1);
 	assert_int_equal(publish_stats(hooks)->unasked, 2);
-	end(hooks);
+	finish(hooks);
 }
 
 /* The dispatcher knows better: it answers at once that it is open. */
 static void a_delayed_login_that_is_not_sent_is_unasked(void **state)
 {
 	struct hooks *hooks = lenient_login("next");
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	fake_pool_looks(POOL_LOOK_OPEN);
@@ -1125,13 +957,13 @@ static void a_delayed_login_that_is_not_sent_is_unasked(void **state)
 	assert_int_equal(broker.decision, DECISION_NEXT);
 	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_REGISTER, 0)->unasked, 1);
 	assert_int_equal(stats_of(hooks, HOOK_AUTH_ON_REGISTER, 0)->errors, 0);
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_full_queue_is_on_error_and_no_failure(void **state)
 {
 	struct hooks *hooks = publish_with("vmq_webhooks.a.on_error", "allow");
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_refuse_next(-EBUSY);
@@ -1141,7 +973,7 @@ static void a_full_queue_is_on_error_and_no_failure(void **state)
 	/* our own trouble is a refusal, as ever */
 	fake_pool_refuse_next(-ENOMEM);
 	callback(hooks, &ev, DECISION_DENY);
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- what the operator sees of it ---- */
@@ -1149,7 +981,7 @@ static void a_full_queue_is_on_error_and_no_failure(void **state)
 static void standing_still_is_counted(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(30 * MS);
@@ -1165,13 +997,13 @@ static void standing_still_is_counted(void **state)
 	callback(hooks, &ev, DECISION_DENY);
 	assert_int_equal(publish_stats(hooks)->held_calls, 3);
 	assert_int_equal(publish_stats(hooks)->held_us, 500 * MS);
-	end(hooks);
+	finish(hooks);
 }
 
 static void standing_still_for_long_is_said(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(100 * MS - 1);
@@ -1193,13 +1025,13 @@ static void standing_still_for_long_is_said(void **state)
 	assert_non_null(strstr(broker.line, "2 more calls that held"));
 	hooks_tick(hooks);
 	assert_int_equal(broker.logged, 2);
-	end(hooks);
+	finish(hooks);
 }
 
 static void what_is_said_has_no_password(void **state)
 {
 	struct hooks *hooks = publish_with("vmq_webhooks.a.on_error", "deny");
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_takes(200 * MS);
@@ -1207,13 +1039,13 @@ static void what_is_said_has_no_password(void **state)
 	callback(hooks, &ev, DECISION_OK);
 	assert_int_equal(broker.logged, 1);
 	assert_null(strstr(broker.line, "pw"));
-	end(hooks);
+	finish(hooks);
 }
 
 static void what_was_not_asked_is_summed_up(void **state)
 {
 	struct hooks *hooks = one_publish();
-	struct event ev = publish("t");
+	struct event ev = publish_to("t");
 
 	(void)state;
 	fake_pool_looks(POOL_LOOK_OPEN);
@@ -1267,7 +1099,7 @@ static struct hooks *three_notifications(void)
 
 static void tell(struct hooks *hooks, enum hook_id hook, const char *id)
 {
-	struct event ev = login(id);
+	struct event ev = login_of(id);
 
 	ev.hook = hook;
 	hook_tell(hooks, &ev);
@@ -1276,12 +1108,12 @@ static void tell(struct hooks *hooks, enum hook_id hook, const char *id)
 static void every_request_has_its_id_and_time(void **state)
 {
 	struct hooks *hooks = three_notifications();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
 	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
-	end(hooks);
+	finish(hooks);
 	hooks = two_logins();
 	ask(hooks, &ev);
 	ask_later(hooks, &ev);
@@ -1292,7 +1124,7 @@ static void every_request_has_its_id_and_time(void **state)
 				    "1700000000");
 		assert_non_null(header(i, "webhook-id"));
 	}
-	end(hooks);
+	finish(hooks);
 }
 
 static void no_two_requests_have_the_same_id(void **state)
@@ -1312,7 +1144,7 @@ static void no_two_requests_have_the_same_id(void **state)
 		for (unsigned i = 0; i < fake_calls_count; i++)
 			snprintf(ids[n++], sizeof(ids[0]), "%s",
 				 header(i, "webhook-id"));
-		end(hooks);
+		finish(hooks);
 	}
 	assert_int_equal(n, 12);
 	for (unsigned i = 0; i < n; i++)
@@ -1335,7 +1167,7 @@ static void the_epoch_is_that_of_the_start(void **state)
 	assert_memory_equal(epoch, "1700000000000", 13);
 	for (unsigned i = 1; i < fake_calls_count; i++)
 		assert_string_equal(header(i, "webhook-epoch"), epoch);
-	end(hooks);
+	finish(hooks);
 }
 
 static void events_of_one_client_to_one_endpoint_are_numbered(void **state)
@@ -1358,7 +1190,7 @@ static void events_of_one_client_to_one_endpoint_are_numbered(void **state)
 	expect_sequence(4, "1");
 	expect_sequence(5, "3");
 	expect_sequence(6, "2");
-	end(hooks);
+	finish(hooks);
 }
 
 static void a_lost_event_leaves_a_gap(void **state)
@@ -1377,7 +1209,7 @@ static void a_lost_event_leaves_a_gap(void **state)
 	assert_int_equal(fake_calls_count, 2);
 	expect_sequence(0, "1");
 	expect_sequence(1, "4");
-	end(hooks);
+	finish(hooks);
 }
 
 static void nobodys_events_have_no_number(void **state)
@@ -1400,13 +1232,13 @@ static void nobodys_events_have_no_number(void **state)
 	expect_sequence(2, "2");
 	expect_sequence(3, NULL);
 	expect_sequence(4, "1");
-	end(hooks);
+	finish(hooks);
 }
 
 static void questions_have_no_number(void **state)
 {
 	struct hooks *hooks = two_logins();
-	struct event ev = login("c");
+	struct event ev = login_of("c");
 
 	(void)state;
 	hooks_know(hooks, "c");
@@ -1417,7 +1249,7 @@ static void questions_have_no_number(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		expect_sequence(i, NULL);
 	assert_int_equal(fake_calls_count, 3);
-	end(hooks);
+	finish(hooks);
 }
 
 /* ---- notifications that are lost ---- */
@@ -1442,7 +1274,7 @@ static void a_full_queue_drops_before_anything_is_made(void **state)
 	assert_int_equal(broker.logged, 2);
 	assert_non_null(strstr(broker.line, "6 more notifications lost"));
 	assert_non_null(strstr(broker.line, "on_client_wakeup"));
-	end(hooks);
+	finish(hooks);
 }
 
 static void each_way_to_be_lost_has_its_counter(void **state)
@@ -1463,7 +1295,7 @@ static void each_way_to_be_lost_has_its_counter(void **state)
 	assert_int_equal(stats->expired, 1);
 	assert_int_equal(stats->errors, 3);
 	assert_int_equal(stats->undelivered, 0);
-	end(hooks);
+	finish(hooks);
 	assert_int_equal(broker.completed, 0);
 }
 
@@ -1474,7 +1306,7 @@ static void log_all(void *ctx, enum log_level level, const char *line)
 {
 	size_t len = strlen(everything);
 
-	log_line(ctx, level, line);
+	stage_log(ctx, level, line);
 	snprintf(everything + len, sizeof(everything) - len, "%s\n", line);
 }
 
@@ -1487,7 +1319,7 @@ static struct hooks *hooks_that_log_all(const struct settings_opt *opts,
 	struct hooks *hooks;
 
 	everything[0] = '\0';
-	loud = ops;
+	loud = stage_ops;
 	loud.log = log_all;
 	memset(&broker, 0, sizeof(broker));
 	broker.now_us = 1000000;
@@ -1602,14 +1434,14 @@ static void retries_and_age_are_the_webhooks_or_everybodys(void **state)
 	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
 	assert_int_equal(fake_calls[0].retries, 3);
 	assert_int_equal(fake_calls[0].max_age_ms, 60000);
-	end(hooks);
+	finish(hooks);
 	hooks = hooks_of(opts, 8);
 	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
 	assert_int_equal(fake_calls[0].retries, 9);
 	assert_int_equal(fake_calls[0].max_age_ms, 88);
 	assert_int_equal(fake_calls[1].retries, 0);
 	assert_int_equal(fake_calls[1].max_age_ms, 77);
-	end(hooks);
+	finish(hooks);
 }
 
 static void each_hook_is_a_stream(void **state)
@@ -1624,7 +1456,7 @@ static void each_hook_is_a_stream(void **state)
 	assert_int_equal(fake_calls[2].stream, HOOK_ON_CLIENT_WAKEUP);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(fake_calls[i].kind, POOL_TELL);
-	end(hooks);
+	finish(hooks);
 }
 
 static void an_endpoint_has_the_limits_that_are_set(void **state)
@@ -1652,14 +1484,14 @@ static void an_endpoint_has_the_limits_that_are_set(void **state)
 	assert_int_equal(fake_pool_opts.idle_ms, 18);
 	/* no call is waited for any longer than either */
 	assert_int_equal(fake_pool_opts.prompt_ms, 15);
-	end(hooks);
+	finish(hooks);
 	hooks = one_publish();
 	assert_int_equal(fake_pool_opts.prompt_ms, 500);
 	assert_int_equal(fake_pool_opts.breaker_failures, 5);
 	assert_int_equal(fake_pool_opts.breaker_open_ms, 500);
 	assert_int_equal(fake_pool_opts.max_queue, 10000);
 	assert_int_equal(fake_pool_opts.max_queue_bytes, 64 * 1024 * 1024);
-	end(hooks);
+	finish(hooks);
 }
 
 int main(void)
