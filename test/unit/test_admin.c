@@ -42,6 +42,8 @@ struct fixture {
 	struct admin *admin;
 	int woken; /* eventfd */
 	bool held;
+	unsigned disconnects; /* asked of the broker; the last: */
+	char gone_id[64], gone_name[64];
 };
 
 struct reply {
@@ -92,8 +94,22 @@ static void never_completes(void *ctx, const char *client_id, uint64_t ticket,
 	fail();
 }
 
+/* It has two of them, whoever they are. */
+static size_t disconnect(void *ctx, const char *client_id, const char *username)
+{
+	struct fixture *f = ctx;
+
+	f->disconnects++;
+	snprintf(f->gone_id, sizeof(f->gone_id), "%s",
+		 client_id ? client_id : "any");
+	snprintf(f->gone_name, sizeof(f->gone_name), "%s",
+		 username ? username : "any");
+	return 2;
+}
+
 static const struct broker_ops ops = {
 	.complete_auth = never_completes,
+	.disconnect = disconnect,
 	.log = take_log,
 	.wake = wake,
 	.now_us = now_us,
@@ -581,6 +597,170 @@ static void clear_starts_counting_anew(void **state)
 	expect(f, ROOT "cache/show", 200, EMPTY);
 }
 
+static void shows_every_counter_of_all(void **state)
+{
+	static const char *const names[] = {
+		"stores",
+		"stale_if_error",
+		"stale",
+		"rejected",
+		"refusals_evicted",
+		"refusals",
+		"refusal_hits",
+		"misses",
+		"late",
+		"hits",
+		"expired",
+		"evicted",
+		"entries",
+		"bytes",
+	};
+	struct fixture *f = *state;
+	char expected[4096] = "{\"table\":[";
+	struct cache_group *z;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	expect(f, ROOT "cache/show?--all", 200, EMPTY); /* as VerneMQ's */
+	z = group_of(f, HOOK_AUTH_ON_PUBLISH, "http://127.0.0.1:9/z");
+	{
+		_Atomic uint64_t *const counters[] = {
+			&z->stores,
+			&z->stale_if_error,
+			&z->stale,
+			&z->rejected,
+			&z->refusals_evicted,
+			&z->refusals,
+			&z->refusal_hits,
+			&z->misses,
+			&z->late,
+			&z->hits,
+			&z->expired,
+			&z->evicted,
+			&z->entries,
+			&z->bytes,
+		};
+
+		for (unsigned i = 0; i < 14; i++) {
+			size_t len = strlen(expected);
+
+			atomic_store(counters[i], 100 + i);
+			snprintf(expected + len, sizeof(expected) - len,
+				 "%s{\"stat\":\"%s\",\"endpoint\":"
+				 "\"http://127.0.0.1:9/z\",\"hook\":"
+				 "\"auth_on_publish\",\"value\":%u}",
+				 i ? "," : "", names[i], 100 + i);
+		}
+		snprintf(expected + strlen(expected), 32, "%s",
+			 "],\"type\":\"table\"}");
+		expect(f, ROOT "cache/show?--all", 200, expected);
+		/* what is there now stays */
+		expect(f, ROOT "cache/show?--all&--reset", 200, DONE);
+		for (unsigned i = 0; i < 14; i++) {
+			bool stays = i == 5 || i >= 12;
+
+			assert_int_equal(atomic_load(counters[i]),
+					 stays ? 100 + i : 0);
+			atomic_store(counters[i], 0);
+		}
+	}
+}
+
+static void clear_says_what_was_selected_and_by_whom(void **state)
+{
+	struct fixture *f = *state;
+	char who[64];
+
+	snprintf(who, sizeof(who), " of 0 entries by uid %ld pid %ld",
+		 (long)getuid(), (long)getpid());
+	expect(f, ROOT "cache/clear", 200, DONE);
+	expect_log(f, who);
+	assert_null(strstr(f->log, "hook="));
+	f->log[0] = '\0';
+	expect(f,
+	       ROOT "cache/clear?username=joe&hook=auth_on_publish&"
+		    "endpoint=http://me:secret@h/x&client-id=c%201",
+	       200, DONE);
+	expect_log(f, who);
+	assert_non_null(strstr(f->log, ": hook=auth_on_publish endpoint="));
+	assert_non_null(strstr(f->log, "client-id=c 1 username=joe\n"));
+	assert_non_null(strstr(f->log, "h/x"));
+	assert_null(strstr(f->log, "secret"));
+	assert_int_equal(f->disconnects, 0);
+}
+
+static void a_part_of_the_cache_keeps_the_counters(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_group *z;
+
+	start(f, some_webhooks, SOME_WEBHOOKS);
+	z = group_of(f, HOOK_AUTH_ON_PUBLISH, "http://127.0.0.1:9/z");
+	atomic_store(&z->misses, 3);
+	expect(f, ROOT "cache/clear?hook=auth_on_publish", 200, DONE);
+	expect(f, ROOT "cache/clear?client-id=a", 200, DONE);
+	expect_error(f, ROOT "cache/clear?hook=auth_on_publishes", 400,
+		     "did you mean");
+	expect_error(f, ROOT "cache/clear?client-id=", 400, "needs a value");
+	assert_int_equal(atomic_load(&z->misses), 3);
+}
+
+static void kick_disconnects_and_then_answers(void **state)
+{
+	static const struct {
+		const char *args, *id, *name;
+	} cases[] = {
+		{ "client-id=a", "a", "any" },
+		{ "username=b", "any", "b" },
+		{ "username=b&client-id=a", "a", "b" },
+		{ "hook=auth_on_publish&client-id=c%26d", "c&d", "any" },
+	};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < 4; i++) {
+		char target[128];
+
+		snprintf(target, sizeof(target), ROOT "cache/clear?%s&--kick",
+			 cases[i].args);
+		f->log[0] = '\0';
+		expect(f, target, 200, DONE);
+		assert_int_equal(f->disconnects, i + 1);
+		assert_string_equal(f->gone_id, cases[i].id);
+		assert_string_equal(f->gone_name, cases[i].name);
+		assert_non_null(strstr(f->log, "cleared the cache"));
+		assert_non_null(strstr(f->log, "disconnected 2 clients by "
+					       "uid"));
+	}
+	expect_error(f, ROOT "cache/clear?hook=auth_on_publish&--kick", 400,
+		     "--kick needs client-id or username");
+	assert_int_equal(f->disconnects, 4);
+}
+
+/* A callback of a client that could be the very one is no time to part from
+ * it: the mail goes round until the tick. */
+static void kick_waits_for_the_tick(void **state)
+{
+	struct fixture *f = *state;
+	struct hooks_selection whom = { HOOK_COUNT, NULL, "a", NULL };
+	int fd = dial(f);
+	struct reply r;
+
+	assert_int_equal(hooks_disconnect(f->hooks, &whom), -EAGAIN);
+	f->held = true;
+	send_request(fd, "GET", ROOT "cache/clear?client-id=a&--kick");
+	for (int i = 0; i < 1000 && !strstr(f->log, "cleared"); i++) {
+		pool_collect(hooks_pool(f->hooks));
+		poll(NULL, 0, 1);
+	}
+	for (int i = 0; i < 3; i++)
+		pool_collect(hooks_pool(f->hooks));
+	assert_non_null(strstr(f->log, "cleared"));
+	assert_int_equal(f->disconnects, 0);
+	f->held = false;
+	read_reply(f, fd, &r);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(f->disconnects, 1);
+}
+
 /* ---- while the broker is held ---- */
 
 static void clear_is_answered_when_done_not_before(void **state)
@@ -944,6 +1124,11 @@ int main(void)
 		BARE(shows_counters_in_vernemqs_order),
 		BARE(reset_keeps_entries),
 		BARE(clear_starts_counting_anew),
+		BARE(shows_every_counter_of_all),
+		BARE(a_part_of_the_cache_keeps_the_counters),
+		TEST(clear_says_what_was_selected_and_by_whom),
+		TEST(kick_disconnects_and_then_answers),
+		TEST(kick_waits_for_the_tick),
 		TEST(clear_is_answered_when_done_not_before),
 		TEST(clear_fails_after_five_seconds),
 		TEST(a_client_that_left_is_no_trouble),

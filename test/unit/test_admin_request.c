@@ -217,6 +217,96 @@ static void refuses_bad_values(void **state)
 	}
 }
 
+/* ---- cache clear ---- */
+
+#define CLEAR ROOT "cache/clear?"
+
+static void clears_by_any_of_four_in_any_order(void **state)
+{
+	static const enum admin_arg args[] = { ADMIN_HOOK, ADMIN_ENDPOINT,
+					       ADMIN_CLIENT_ID,
+					       ADMIN_USERNAME };
+	static const char *const texts[] = { "hook=auth_on_publish",
+					     "endpoint=http://h/?a=b",
+					     "client-id=a%20b%26c",
+					     "username=%c3%a4" };
+	static const char *const values[] = { "auth_on_publish",
+					      "http://h/?a=b", "a b&c",
+					      "\xc3\xa4" };
+
+	(void)state;
+	/* every combination, from either end */
+	for (unsigned mask = 0; mask < 32; mask++) {
+		char line[256] = CLEAR;
+		struct admin_request req;
+
+		for (unsigned i = 0; i < 4; i++) {
+			unsigned k = mask & 16 ? 3 - i : i;
+			size_t len = strlen(line);
+
+			if (mask & 1u << k)
+				snprintf(line + len, sizeof(line) - len, "%s&",
+					 texts[k]);
+		}
+		req = parse_ok(line);
+		assert_int_equal(req.command, ADMIN_CACHE_CLEAR);
+		for (unsigned i = 0; i < 4; i++) {
+			bool given = mask & 1u << i;
+
+			assert_int_equal(req.args[args[i]].given, given);
+			if (given)
+				assert_string_equal(req.args[args[i]].text,
+						    values[i]);
+		}
+		assert_false(req.args[ADMIN_KICK].given);
+	}
+}
+
+static void refuses_to_clear_by_nonsense(void **state)
+{
+	(void)state;
+	refused(CLEAR "hook=auth_on_publis", "\"auth_on_publish\"");
+	refused(CLEAR "hook=", "hook needs a value");
+	refused(CLEAR "endpoint=", "endpoint needs a value");
+	refused(CLEAR "client-id=", "client-id needs a value");
+	refused(CLEAR "client-id", "client-id needs a value");
+	refused(CLEAR "username=", "username needs a value");
+	refused(CLEAR "username=a&username=a", "username is given twice");
+	refused(CLEAR "clientid=a", "did you mean \"client-id\"?");
+	refused(CLEAR "client_id=a", "did you mean \"client-id\"?");
+	refused(CLEAR "user=a", "usage: cache clear");
+	refused(CLEAR "password=a", "usage: cache clear");
+	refused(CLEAR "--all", "--all");
+	refused(ROOT "cache/show?hook=auth_on_publish", "hook");
+	refused(ROOT "cache/show?--kick", "--kick");
+}
+
+static void kicks_only_whom_it_can_name(void **state)
+{
+	(void)state;
+	assert_true(
+		parse_ok(CLEAR "client-id=a&--kick").args[ADMIN_KICK].given);
+	assert_true(parse_ok(CLEAR "--kick&username=a").args[ADMIN_KICK].given);
+	refused(CLEAR "--kick", "--kick needs client-id or username: whom to "
+				"disconnect");
+	refused(CLEAR "--kick&hook=auth_on_publish&endpoint=x",
+		"--kick needs client-id or username");
+	refused(CLEAR "client-id=&--kick", "client-id needs a value");
+	refused(CLEAR "client-id=a&--kick=yes", "--kick takes no value");
+	refused(ROOT "show?--kick", "--kick");
+	refused(ROOT "deregister?hook=on_publish&endpoint=x&client-id=a",
+		"client-id");
+}
+
+static void shows_all_or_three(void **state)
+{
+	(void)state;
+	assert_false(parse_ok(ROOT "cache/show").args[ADMIN_ALL].given);
+	assert_true(parse_ok(ROOT "cache/show?--all").args[ADMIN_ALL].given);
+	refused(ROOT "cache/show?--all=true", "--all takes no value");
+	refused(ROOT "show?--all", "--all");
+}
+
 /* A reason is cut, never the buffer overrun. */
 static void long_input_is_cut_in_reasons(void **state)
 {
@@ -252,6 +342,10 @@ int main(void)
 		cmocka_unit_test(refuses_missing_and_double_arguments),
 		cmocka_unit_test(refuses_unknown_arguments),
 		cmocka_unit_test(refuses_bad_values),
+		cmocka_unit_test(clears_by_any_of_four_in_any_order),
+		cmocka_unit_test(refuses_to_clear_by_nonsense),
+		cmocka_unit_test(kicks_only_whom_it_can_name),
+		cmocka_unit_test(shows_all_or_three),
 		cmocka_unit_test(long_input_is_cut_in_reasons),
 	};
 

@@ -565,6 +565,77 @@ static void blocking_is_for_the_hooks_that_may_go_on(void **state)
 	assert_non_null(strstr(error.text, "blocking"));
 }
 
+static void cache_refusals_is_for_what_can_be_kept(void **state)
+{
+	(void)state;
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		char text[256];
+
+		snprintf(text, sizeof(text),
+			 "vmq_webhooks.w.hook = %s\n"
+			 "vmq_webhooks.w.endpoint = http://h\n"
+			 "vmq_webhooks.w.cache_refusals = on \n",
+			 hook_table[h].name);
+		if (hook_table[h].cacheable) {
+			assert_int_equal(load(text), 0);
+			assert_true(s->chain[h][0].cache_refusals);
+			continue;
+		}
+		assert_int_equal(load(text), -EINVAL);
+		assert_non_null(strstr(error.text, "vmq_webhooks.w"));
+		assert_non_null(strstr(error.text, "cache_refusals is for"));
+		assert_non_null(strstr(error.text, hook_table[h].name));
+		/* saying that it is off is fine */
+		memcpy(strstr(text, "= on "), "= off", 5);
+		assert_int_equal(load(text), 0);
+	}
+	assert_int_equal(load(WEBHOOK("w", "auth_on_publish", "http://h")), 0);
+	assert_false(s->chain[HOOK_AUTH_ON_PUBLISH][0].cache_refusals);
+	assert_int_equal(
+		load(WEBHOOK(
+			"w", "auth_on_publish",
+			"http://h") "vmq_webhooks.w.cache_refusals = maybe\n"),
+		-EINVAL);
+}
+
+/* Registering another webhook changes neither bounds nor who keeps what, and
+ * what it was kept under stays the same. */
+static void what_is_cached_outlasts_a_registration(void **state)
+{
+	struct webhook more =
+		added(HOOK_AUTH_ON_PUBLISH, (char[]){ "http://0" });
+	const struct webhook *is;
+	struct cache_group *group;
+	struct settings *t, *again;
+
+	(void)state;
+	assert_int_equal(load("vmq_webhooks.cache_max_bytes = 1000\n"
+			      "vmq_webhooks.cache_jitter = 7\n" WEBHOOK(
+				      "w", "auth_on_publish",
+				      "http://h") "vmq_webhooks.w.cache_"
+						  "refusals = on\n"),
+			 0);
+	group = &s->chain[HOOK_AUTH_ON_PUBLISH][0].stats->cache;
+	assert_int_equal(settings_with(s, &more, &t, &error), 0);
+	settings_unref(s);
+	s = t;
+	assert_int_equal(s->limits.cache_max_bytes, 1000);
+	assert_int_equal(s->limits.cache_jitter, 7);
+	is = &s->chain[HOOK_AUTH_ON_PUBLISH][0];
+	assert_true(is->cache_refusals);
+	assert_ptr_equal(&is->stats->cache, group);
+	assert_false(s->chain[HOOK_AUTH_ON_PUBLISH][1].cache_refusals);
+	/* and one that comes again starts anew */
+	group = &s->chain[HOOK_AUTH_ON_PUBLISH][1].stats->cache;
+	assert_int_equal(
+		settings_without(s, HOOK_AUTH_ON_PUBLISH, "http://0", &t), 0);
+	assert_int_equal(settings_with(t, &more, &again, &error), 0);
+	assert_ptr_not_equal(
+		&again->chain[HOOK_AUTH_ON_PUBLISH][1].stats->cache, group);
+	settings_unref(again);
+	settings_unref(t);
+}
+
 static void listeners_have_their_mountpoints(void **state)
 {
 	(void)state;
@@ -1047,6 +1118,8 @@ int main(void)
 		TEST(policies_have_defaults_and_are_read),
 		TEST(on_error_is_for_the_hooks_that_decide),
 		TEST(blocking_is_for_the_hooks_that_may_go_on),
+		TEST(cache_refusals_is_for_what_can_be_kept),
+		TEST(what_is_cached_outlasts_a_registration),
 		TEST(listeners_have_their_mountpoints),
 		TEST(what_is_no_mountpoint_is_an_error),
 		TEST(a_url_is_shown_without_its_password),
