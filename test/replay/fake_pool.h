@@ -7,7 +7,7 @@
 
 #include "pool/pool.h"
 
-#define FAKE_POOL_MAX 64
+#define FAKE_POOL_MAX 256
 
 /* What was submitted, in order; kept until fake_pool_reset(). */
 struct fake_call {
