@@ -232,8 +232,9 @@ size_t broker_disconnect(void *ctx, const char *client_id, const char *username)
 	HASH_ITER (hh, p->clients.all, c, next) {
 		if (!agrees(c, client_id, username))
 			continue;
-		n++;
-		mosquitto_kick_client_by_clientid(c->id, true);
+		if (mosquitto_kick_client_by_clientid(c->id, true) ==
+		    MOSQ_ERR_SUCCESS)
+			n++;
 	}
 	p->kicking = false;
 	return n;

@@ -310,10 +310,15 @@ unsigned hooks_tick(struct hooks *hooks)
 long hooks_disconnect(struct hooks *hooks,
 		      const struct hooks_selection *selection)
 {
+	long n;
+
 	if (!hooks->ticking)
 		return -EAGAIN;
-	return (long)hooks->ops->disconnect(
-		hooks->ops_ctx, selection->client_id, selection->username);
+	hooks->ticking = false; /* in the callbacks that follow from it */
+	n = (long)hooks->ops->disconnect(hooks->ops_ctx, selection->client_id,
+					 selection->username);
+	hooks->ticking = true;
+	return n;
 }
 
 void hooks_refresh(struct hooks *hooks)

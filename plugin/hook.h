@@ -109,9 +109,11 @@ size_t hooks_cache_clear(struct hooks *hooks,
 			 const struct hooks_selection *selection);
 
 /* Part from the clients with that id, that user name, or both: one is given.
- * Returns how many, or -EAGAIN outside of a tick: try again in the next. */
+ * Returns how many, or -EAGAIN outside of a tick, and in callbacks that come
+ * of parting from somebody: try again in the next. */
 long hooks_disconnect(struct hooks *hooks,
 		      const struct hooks_selection *selection);
+
 /* One line in the broker's log. */
 void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -45,7 +45,7 @@ struct hooks {
 	uint8_t trace_key[TRACE_KEY_LEN];
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
-	bool ticking;         /* in hooks_tick() */
+	bool ticking;         /* in hooks_tick(), and in no callback */
 };
 
 int64_t hooks_now_ms(const struct hooks *hooks);

@@ -23,6 +23,7 @@
 #include "plugin/broker.h"
 #include "plugin/hook.h"
 #include "plugin/settings.h"
+#include "pool/mailbox.h"
 #include "pool/pool.h"
 
 #define ROOT    "/api/v1/webhooks/"
@@ -97,8 +98,13 @@ static void never_completes(void *ctx, const char *client_id, uint64_t ticket,
 /* It has two of them, whoever they are. */
 static size_t disconnect(void *ctx, const char *client_id, const char *username)
 {
+	struct hooks_selection whom = { HOOK_COUNT, NULL, client_id, username };
 	struct fixture *f = ctx;
 
+	/* as when 2.0 tells of it at once: this is no time to part from them
+	 * once more */
+	assert_int_equal(hooks_disconnect(f->hooks, &whom), -EAGAIN);
+	pool_collect(hooks_pool(f->hooks));
 	f->disconnects++;
 	snprintf(f->gone_id, sizeof(f->gone_id), "%s",
 		 client_id ? client_id : "any");
@@ -761,6 +767,28 @@ static void kick_waits_for_the_tick(void **state)
 	assert_int_equal(f->disconnects, 1);
 }
 
+static void two_kicks_do_not_run_into_each_other(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+	int fds[2];
+
+	f->held = true;
+	for (int i = 0; i < 2; i++) {
+		fds[i] = dial(f);
+		send_request(fds[i], "GET",
+			     ROOT "cache/clear?client-id=a&--kick");
+	}
+	while (mailbox_waiting(pool_owner_box(hooks_pool(f->hooks))) < 2)
+		poll(NULL, 0, 1);
+	f->held = false;
+	for (int i = 0; i < 2; i++) {
+		read_reply(f, fds[i], &r);
+		assert_int_equal(r.status, 200);
+	}
+	assert_int_equal(f->disconnects, 2);
+}
+
 /* ---- while the broker is held ---- */
 
 static void clear_is_answered_when_done_not_before(void **state)
@@ -1129,6 +1157,7 @@ int main(void)
 		TEST(clear_says_what_was_selected_and_by_whom),
 		TEST(kick_disconnects_and_then_answers),
 		TEST(kick_waits_for_the_tick),
+		TEST(two_kicks_do_not_run_into_each_other),
 		TEST(clear_is_answered_when_done_not_before),
 		TEST(clear_fails_after_five_seconds),
 		TEST(a_client_that_left_is_no_trouble),
