@@ -37,7 +37,8 @@ struct inquiry {
 	const struct webhook *webhook;
 	struct question *questions; /* that wait for it; NULL: none */
 	struct pool_call *call;
-	size_t sent; /* bytes of the body */
+	size_t sent;     /* bytes of the body */
+	uint64_t number; /* of the request */
 	bool cacheable;
 	bool refresh;  /* of a kept answer that is past its life */
 	bool given_up; /* as a failure, which is counted and logged */
@@ -88,7 +89,9 @@ const struct verdict *kept_find(struct question *q);
 /* One that serves while the endpoint fails, a reference, or NULL. */
 const struct verdict *kept_for_failure(struct question *q);
 
-/* What the answer `v` with this reply means for the cache. */
+/* What the answer `v` with this reply means for the cache. A yes that was
+ * asked for before the endpoint has said anything else to the very same
+ * question is older than that, and not kept, even if it comes last. */
 void kept_store(struct inquiry *inq, const struct verdict *v,
 		const struct pool_reply *reply);
 

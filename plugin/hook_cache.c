@@ -104,10 +104,31 @@ static void warn_of_payload(struct hooks *hooks, const struct webhook *webhook)
 		  hook_table[webhook->hook].name, webhook->shown);
 }
 
+/* Keys that share a slot cost each other a call now and then. */
+static uint64_t *revoked(const struct inquiry *inq)
+{
+	const uint8_t *key = inq->kept.key;
+
+	return &inq->hooks->revoked[(key[0] << 8 | key[1]) % REVOKED_SLOTS];
+}
+
+/* There was a no: a yes to what was asked before no longer counts. */
+static void revoke(struct inquiry *inq)
+{
+	*revoked(inq) = inq->hooks->requests;
+}
+
+static bool is_revoked(const struct inquiry *inq)
+{
+	return inq->number <= *revoked(inq);
+}
+
 void kept_spoilt(struct inquiry *inq)
 {
-	if (inq->cacheable)
-		cache_remove(inq->hooks->cache, &inq->kept);
+	if (!inq->cacheable)
+		return;
+	revoke(inq);
+	cache_remove(inq->hooks->cache, &inq->kept);
 }
 
 void kept_failed(struct inquiry *inq)
@@ -144,18 +165,24 @@ void kept_store(struct inquiry *inq, const struct verdict *v,
 
 	if (!inq->cacheable)
 		return;
+	if (v->decision != DECISION_OK)
+		revoke(inq);
 	if (is_kept(inq, v) &&
 	    codec_cache_life(reply->cache_control, reply->age_s, &life))
 		kept = to_keep(v);
 	if (!kept) {
-		kept_spoilt(inq);
+		cache_remove(hooks->cache, &inq->kept);
 		return;
 	}
 	if (verdict_has(v, MODIFIER_PAYLOAD))
 		warn_of_payload(hooks, inq->webhook);
-	cache_put(hooks->cache, &inq->kept,
-		  v->decision == DECISION_OK ? CACHE_ANSWER : CACHE_REFUSAL,
-		  kept, kept->size, &life, hooks_now_ms(hooks));
+	if (v->decision == DECISION_OK && is_revoked(inq))
+		kept_failed(inq);
+	else
+		cache_put(hooks->cache, &inq->kept,
+			  v->decision == DECISION_OK ? CACHE_ANSWER
+						     : CACHE_REFUSAL,
+			  kept, kept->size, &life, hooks_now_ms(hooks));
 	verdict_unref(kept);
 }
 

@@ -256,6 +256,7 @@ int inquire(struct question *q, enum pool_kind kind, bool refresh,
 		inquiry_free(inq);
 		return err;
 	}
+	inq->number = q->hooks->requests;
 	if (!nobodys) {
 		join(inq, q);
 		if (may_share(q))

@@ -15,6 +15,10 @@
 #include "plugin/trace.h"
 #include "pool/pool.h"
 
+enum {
+	REVOKED_SLOTS = 8192
+};
+
 struct cache;
 struct inquiry;
 struct pending;
@@ -43,6 +47,9 @@ struct hooks {
 	/* Events are numbered, too: from that and this come the traces. */
 	uint64_t events;
 	uint8_t trace_key[TRACE_KEY_LEN];
+	/* By key, as far as there are slots: the newest request when there was
+	 * last an answer that is no yes. */
+	uint64_t revoked[REVOKED_SLOTS];
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
 	bool ticking;         /* in hooks_tick(), and in no callback */

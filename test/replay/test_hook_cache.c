@@ -1458,6 +1458,83 @@ static void a_late_refusal_removes_what_is_kept_for_failures(void **state)
 	finish(hooks);
 }
 
+/* The first answer comes last: what the second took away stays away. */
+static void an_older_yes_is_not_kept_past_a_newer_no(void **state)
+{
+	static const struct {
+		long status;
+		const char *body, *cache_control;
+	} noes[] = {
+		{ 200, DENY, NULL },       { 200, DENY, "max-age=5" },
+		{ 200, NEXT, NULL },       { 403, "", NULL },
+		{ 200, "nonsense", NULL },
+	};
+	struct event ev = publish_to("t");
+
+	(void)state;
+	for (size_t i = 0; i < SIZE(noes); i++) {
+		struct hooks *hooks =
+			one("auth_on_publish", "vmq_webhooks.a.cache_refusals",
+			    "on");
+
+		fake_pool_takes(10 * (int64_t)SECOND);
+		callback(hooks, &ev, DECISION_DENY); /* given up */
+		pass(2);
+		fake_pool_takes(0);
+		fake_pool_will_answer(noes[i].status, noes[i].body,
+				      noes[i].cache_control);
+		ask(hooks, &ev);
+		fake_pool_answer(0, 200, OK, BOTH);
+		if (noes[i].cache_control)
+			hit(hooks, &ev, DECISION_DENY);
+		pass(5);
+		asked(hooks, &ev, 500, "", DECISION_DENY);
+		/* what is asked from now on counts */
+		keep(hooks, &ev, "max-age=10");
+		hit(hooks, &ev, DECISION_OK);
+		finish(hooks);
+	}
+}
+
+static void a_refresh_is_not_kept_past_a_newer_no(void **state)
+{
+	struct event ev = publish_to("t");
+
+	(void)state;
+	for (int newer_ok = 0; newer_ok < 2; newer_ok++) {
+		struct hooks *hooks = publishes();
+		unsigned n = begin_refresh(hooks, &ev, SWR);
+
+		pass(20); /* nobody waits for it any longer */
+		asked(hooks, &ev, 200, DENY, DECISION_DENY);
+		if (newer_ok)
+			keep(hooks, &ev, "max-age=5");
+		fake_pool_answer(n, 200, OK, "max-age=99");
+		if (newer_ok)
+			hit(hooks, &ev, DECISION_OK);
+		pass(5);
+		is_asked(hooks, &ev);
+		finish(hooks);
+	}
+}
+
+static void a_no_to_another_question_is_none_to_this(void **state)
+{
+	struct hooks *hooks = publishes();
+	struct event ev = publish_to("t"), other = publish_to("u");
+
+	(void)state;
+	fake_pool_takes(10 * (int64_t)SECOND);
+	callback(hooks, &ev, DECISION_DENY);
+	pass(2);
+	fake_pool_takes(0);
+	asked(hooks, &other, 500, "", DECISION_DENY);
+	asked(hooks, &ev, 500, "", DECISION_DENY); /* no answer is no no */
+	fake_pool_answer(0, 200, OK, "max-age=10");
+	hit(hooks, &ev, DECISION_OK);
+	finish(hooks);
+}
+
 static void a_payload_is_lost_to_a_refresh_too(void **state)
 {
 	struct hooks *hooks = publishes();
@@ -1602,6 +1679,9 @@ int main(void)
 		cmocka_unit_test(a_late_answer_of_each_kind),
 		cmocka_unit_test(
 			a_late_refusal_removes_what_is_kept_for_failures),
+		cmocka_unit_test(an_older_yes_is_not_kept_past_a_newer_no),
+		cmocka_unit_test(a_refresh_is_not_kept_past_a_newer_no),
+		cmocka_unit_test(a_no_to_another_question_is_none_to_this),
 		cmocka_unit_test(a_payload_is_lost_to_a_refresh_too),
 		cmocka_unit_test(nothing_is_kept_of_other_hooks),
 		cmocka_unit_test(no_bytes_keep_nothing),
