@@ -498,6 +498,7 @@ def show(value):
 
 def configuration(url, closes_denied, blocking):
     conf = host.endpoint_conf(url, HOOKS)
+    conf["vmq_webhooks.retries"] = 0    # VerneMQ sends once (decision 19)
     if closes_denied:
         conf["vmq_webhooks.publish_denied"] = "disconnect"
     if blocking:
