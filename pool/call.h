@@ -14,6 +14,7 @@
 
 struct endpoint;
 struct lane;
+struct route;
 struct transfer;
 
 enum call_place {
@@ -51,6 +52,7 @@ struct pool_call {
 	enum call_place place;
 	struct lane *lane;
 	struct transfer *transfer;
+	struct route *route;     /* the transfer's */
 	struct loop_timer timer; /* what is due depends on the place */
 	int timer_error;         /* it ends with this; 0: as the place says */
 	int64_t sent_ms;         /* the last attempt; 0: none */

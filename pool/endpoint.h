@@ -1,5 +1,5 @@
 /*
- * endpoint.h - one URL with its connections, its queue and its breaker.
+ * endpoint.h - a URL and a way there, with connections, a queue and a breaker.
  *
  * Inside pool/ only. Dispatcher's thread, but for what says otherwise.
  */
@@ -15,8 +15,8 @@ struct endpoint;
 /* A call has ended, its reply is filled in, and it is the receiver's. */
 typedef void endpoint_ended_fn(struct pool_call *call, void *arg);
 
-/* Copies `opts`. Any thread; nothing is opened yet. Returns 0, -EINVAL or
- * -ENOMEM. */
+/* Copies `opts`. Any thread; nothing is opened yet. Returns 0, -EINVAL,
+ * -ENOMEM or -errno. */
 int endpoint_create(struct endpoint **ret, struct loop *loop,
 		    const struct pool_endpoint_opts *opts,
 		    endpoint_ended_fn *ended, void *arg);
@@ -25,11 +25,13 @@ int endpoint_create(struct endpoint **ret, struct loop *loop,
  * NULL is fine. */
 void endpoint_destroy(struct endpoint *ep);
 
-/* The url as given, which is its name. Any thread. */
+/* Its name, as given. Any thread. */
 const char *endpoint_name(const struct endpoint *ep);
 
-/* Take over the limits of `other`, which has the same url. */
-void endpoint_adopt_limits(struct endpoint *ep, const struct endpoint *other);
+/* Take over the limits of `other`, which has the same name and had no call,
+ * and its way if that is not the same. Then `other` is good for nothing but to
+ * be destroyed. */
+void endpoint_adopt(struct endpoint *ep, struct endpoint *other);
 
 /* Takes the call, and ends it in any case, possibly from here. */
 void endpoint_submit(struct endpoint *ep, struct pool_call *call);

@@ -198,7 +198,7 @@ static void keep_known(struct pool *pool, struct endpoint **at)
 	ep = known ? *known : unretire(pool, endpoint_name(*at));
 	if (!ep)
 		return;
-	endpoint_adopt_limits(ep, *at);
+	endpoint_adopt(ep, *at);
 	endpoint_destroy(*at);
 	*at = ep;
 }

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "pool/call.h"
+#include "pool/explain.h"
 #include "pool/multi.h"
+#include "pool/transport.h"
 
 #ifndef VMQ_WEBHOOKS_VERSION
 #define VMQ_WEBHOOKS_VERSION "0.1"
@@ -33,19 +35,20 @@ enum {
 
 struct transfer {
 	CURL *easy;
+	const struct transport *way;
 	struct multi *multi;
+	struct claim claim;
 	struct transfer *next; /* in a list */
-	/* libcurl's list, made of our own nodes: the fixed ones first, then
-	 * those of the call, whose texts are the call's. */
-	struct curl_slist headers[FIXED_HEADERS + POOL_HEADERS_MAX];
+	/* libcurl's list, made of our own nodes: the fixed ones first, with
+	 * the Host if it is ours to say, then those of the call, whose texts
+	 * are the call's. */
+	struct curl_slist headers[FIXED_HEADERS + 1 + POOL_HEADERS_MAX];
+	size_t fixed;
 	struct pool_call *call;
 	uint64_t max_reply;
 	bool has_headers; /* all of the final response's */
 	bool sent;        /* or about to be */
-	/* Its connection, kept from earlier, has ended before the peer took
-	 * a byte of the request. */
-	bool untouched;
-	int error; /* why a callback of ours stopped libcurl, or 0 */
+	int error;        /* why a callback of ours stopped libcurl, or 0 */
 	char text[CURL_ERROR_SIZE];
 };
 
@@ -75,6 +78,15 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
 	return t->error ? 0 : size * n;
 }
 
+static int note_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	struct transfer *t = arg;
+
+	(void)purpose;
+	return multi_socket_opened(t->multi, &t->claim, fd) ? CURL_SOCKOPT_ERROR
+							    : CURL_SOCKOPT_OK;
+}
+
 static int close_socket(void *arg, curl_socket_t fd)
 {
 	multi_socket_closed(arg, fd);
@@ -92,11 +104,10 @@ static int before_request(void *arg, char *remote_ip, char *local_ip,
 	/* Where a kept connection ends without a reply libcurl would send the
 	 * request again, on the next one. It may, if the first cannot have
 	 * been processed. */
-	if (t->sent && !t->untouched) {
+	if (t->sent && !t->claim.untouched) {
 		t->error = -ECONNRESET;
 	} else {
-		t->untouched = false;
-		t->error = multi_claim(t->multi, port, &t->untouched);
+		t->error = multi_claim(t->multi, &t->claim, port);
 		t->sent = true;
 	}
 	return t->error ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
@@ -119,22 +130,17 @@ static int from_code(CURLcode code)
 			code = curl_easy_setopt(t->easy, option, value);       \
 	} while (0)
 
-/* A POST that goes where the URL says and nowhere else. */
-static int set_request(struct transfer *t, const char *url)
+/* A POST that goes where its way leads and nowhere else. */
+static int set_request(struct transfer *t)
 {
 	CURLcode code = CURLE_OK;
 
-	SET(CURLOPT_URL, url);
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
 	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_USERAGENT, USER_AGENT);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
-	SET(CURLOPT_PROXY, ""); /* nor one of the environment */
-	SET(CURLOPT_NOPROXY, "*");
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	return from_code(code);
 }
@@ -147,13 +153,14 @@ static int set_behaviour(struct transfer *t)
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_NOPROGRESS, 1L);
-	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_PRIVATE, t);
 	SET(CURLOPT_ERRORBUFFER, t->text);
 	SET(CURLOPT_HEADERFUNCTION, take_header);
 	SET(CURLOPT_HEADERDATA, t);
 	SET(CURLOPT_WRITEFUNCTION, take_body);
 	SET(CURLOPT_WRITEDATA, t);
+	SET(CURLOPT_SOCKOPTFUNCTION, note_socket);
+	SET(CURLOPT_SOCKOPTDATA, t);
 	/* of the connection, which outlives the transfer */
 	SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
 	SET(CURLOPT_CLOSESOCKETDATA, t->multi);
@@ -162,22 +169,34 @@ static int set_behaviour(struct transfer *t)
 	return from_code(code);
 }
 
-int transfer_create(struct transfer **ret, const char *url, struct multi *m)
+static void set_fixed_headers(struct transfer *t)
+{
+	const char *host = transport_host_header(t->way);
+	size_t i;
+
+	for (i = 0; i < FIXED_HEADERS; i++)
+		t->headers[i].data = (char *)(uintptr_t)fixed_headers[i];
+	if (host)
+		t->headers[i++].data = (char *)(uintptr_t)host;
+	t->fixed = i;
+}
+
+int transfer_create(struct transfer **ret, const struct transport *way,
+		    struct multi *m)
 {
 	struct transfer *t;
-	size_t i;
 	int r;
 
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
+	t->way = way;
 	t->multi = m;
-	for (i = 0; i < FIXED_HEADERS; i++)
-		t->headers[i].data = (char *)(uintptr_t)fixed_headers[i];
+	set_fixed_headers(t);
 	t->easy = curl_easy_init();
-	r = t->easy ? 0 : -ENOMEM;
+	r = t->easy ? transport_apply(way, t->easy) : -ENOMEM;
 	if (!r)
-		r = set_request(t, url);
+		r = set_request(t);
 	if (!r)
 		r = set_behaviour(t);
 	if (r) {
@@ -201,6 +220,11 @@ CURL *transfer_easy(const struct transfer *t)
 	return t->easy;
 }
 
+struct claim *transfer_claim(struct transfer *t)
+{
+	return &t->claim;
+}
+
 struct transfer *transfer_of(CURL *easy)
 {
 	char *t = NULL;
@@ -218,11 +242,11 @@ struct pool_call *transfer_call(const struct transfer *t)
 static struct curl_slist *make_headers(struct transfer *t,
 				       const struct pool_call *call)
 {
-	size_t n = FIXED_HEADERS + call->headers_count;
+	size_t n = t->fixed + call->headers_count;
 	size_t i;
 
 	for (i = 0; i < call->headers_count; i++)
-		t->headers[FIXED_HEADERS + i].data = call->headers[i];
+		t->headers[t->fixed + i].data = call->headers[i];
 	for (i = 0; i < n; i++)
 		t->headers[i].next = i + 1 < n ? &t->headers[i + 1] : NULL;
 	return t->headers;
@@ -266,7 +290,6 @@ void transfer_rewind(struct transfer *t)
 	call_reset_reply(t->call);
 	t->has_headers = false;
 	t->sent = false;
-	t->untouched = false;
 	t->error = 0;
 	t->text[0] = '\0';
 }
@@ -281,7 +304,7 @@ void transfer_release(struct transfer *t)
 bool transfer_is_stale(const struct transfer *t, CURLcode result)
 {
 	return (result == CURLE_ABORTED_BY_CALLBACK && t->error == -ESTALE) ||
-	       t->untouched;
+	       t->claim.untouched;
 }
 
 bool transfer_reused(const struct transfer *t)
@@ -296,6 +319,7 @@ bool transfer_reused(const struct transfer *t)
  * The reply
  */
 
+/* Before the request could go, nothing was sent, whatever it was. */
 static int error_of(const struct transfer *t, CURLcode result)
 {
 	if (t->error == -EFBIG || t->error == -ENOMEM)
@@ -306,29 +330,21 @@ static int error_of(const struct transfer *t, CURLcode result)
 	case CURLE_FILESIZE_EXCEEDED:
 		return -EFBIG;
 	case CURLE_OPERATION_TIMEDOUT:
-		return -ETIMEDOUT;
+		return t->sent ? -ETIMEDOUT : -ECONNREFUSED;
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CRL_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_INVALIDCERTSTATUS:
-	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-	case CURLE_SSL_CLIENTCERT:
-	case CURLE_PEER_FAILED_VERIFICATION:
 		return -ECONNREFUSED;
 	default:
-		return -EIO;
+		return t->sent && !explain_is_refusal(result, t->text)
+			       ? -EIO
+			       : -ECONNREFUSED;
 	}
 }
 
 static void fail(struct transfer *t, CURLcode result)
 {
 	int error = error_of(t, result);
-	char text[64];
+	char text[EXPLAIN_LEN];
 
 	if (error == -EFBIG) {
 		snprintf(text, sizeof(text), "the reply exceeds %llu bytes",
@@ -340,8 +356,10 @@ static void fail(struct transfer *t, CURLcode result)
 		call_fail(t->call, error,
 			  "the connection ended without a reply");
 	} else {
-		call_fail(t->call, error,
-			  t->text[0] ? t->text : curl_easy_strerror(result));
+		explain(t->way, result,
+			t->text[0] ? t->text : curl_easy_strerror(result),
+			t->sent, text);
+		call_fail(t->call, error, text);
 	}
 }
 

@@ -11,20 +11,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct claim;
 struct multi;
 struct pool_call;
 struct pool_endpoint_opts;
 struct transfer;
+struct transport;
 
-/* For requests to `url`, which is copied, over connections of `m`, which
- * must outlive the result. Returns 0, -ENOMEM or -EIO. */
-int transfer_create(struct transfer **ret, const char *url, struct multi *m);
+/* For requests by way of `way` over connections of `m`; both must outlive the
+ * result. Returns 0, -ENOMEM or -EIO. */
+int transfer_create(struct transfer **ret, const struct transport *way,
+		    struct multi *m);
 
 /* Not while in a multi. NULL is fine. */
 void transfer_destroy(struct transfer *t);
 
-/* The handle, for multi_add(), and back. */
+/* For multi_add(), and back. */
 CURL *transfer_easy(const struct transfer *t);
+struct claim *transfer_claim(struct transfer *t);
 struct transfer *transfer_of(CURL *easy);
 
 /*
