@@ -163,7 +163,10 @@ static void release_transfer(struct pool_call *call)
 	if (!call->transfer)
 		return;
 	transfer_release(call->transfer);
-	route->spare = transfer_push(route->spare, call->transfer);
+	if (transfer_is_worn(call->transfer))
+		transfer_destroy(call->transfer);
+	else
+		route->spare = transfer_push(route->spare, call->transfer);
 	call->transfer = NULL;
 	call->route = NULL;
 }
@@ -487,7 +490,7 @@ static int send_again(struct endpoint *ep, struct pool_call *call)
 	struct route *route = call->route;
 
 	stop_transfer(call);
-	if (route != ep->route) {
+	if (route != ep->route || transfer_is_worn(t)) {
 		release_transfer(call);
 		return send_call(ep, call);
 	}

@@ -86,10 +86,9 @@ static const struct meaning of_handshake[] = {
 };
 
 static const struct meaning of_client[] = {
-	{ "unable to set private key",
-	  "keyfile cannot be used: keyfile_password is wrong, or the key is "
-	  "broken" },
-	{ "does not match", "keyfile is not the key of certfile" },
+	{ "private key",
+	  "keyfile cannot be used: it is not the key of certfile, "
+	  "keyfile_password is wrong, or the key is broken" },
 	{ NULL, "certfile or keyfile cannot be used" },
 };
 

@@ -332,6 +332,7 @@ static int claim_unix(struct multi *m, struct claim *claim)
 		shut_down(m, c);
 		r = -ESTALE;
 	}
+	claim->is_kept_unix = true;
 	return r;
 }
 
@@ -356,6 +357,7 @@ int multi_claim(struct multi *m, struct claim *claim, int port)
 	release(m, claim);
 	claim->untouched = false;
 	claim->is_kept = false;
+	claim->is_kept_unix = false;
 	if (m->retired)
 		return -ESTALE;
 	if (port <= 0)

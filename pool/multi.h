@@ -42,6 +42,10 @@ struct claim {
 	 * request arrived (RFC 9112, 9.3.1 and 9.5), which no look at it can
 	 * exclude. */
 	bool untouched;
+	/* It is a Unix socket that had served others. Should it break with
+	 * EPIPE or ECONNRESET then the server has left some of the request
+	 * unread, and so has not processed it. */
+	bool is_kept_unix;
 	/* Private. */
 	struct conn *conn; /* while it lasts */
 	struct standing standing;

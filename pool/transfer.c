@@ -93,6 +93,32 @@ static int close_socket(void *arg, curl_socket_t fd)
 	return 0;
 }
 
+static long last_error(const struct transfer *t)
+{
+	long error = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &error);
+	return error;
+}
+
+bool transfer_is_worn(const struct transfer *t)
+{
+	return last_error(t) != 0;
+}
+
+/* Whether a kept connection ended without taking the request. */
+static bool is_unprocessed(const struct transfer *t)
+{
+	long error;
+
+	if (t->claim.untouched)
+		return true;
+	if (!t->claim.is_kept_unix)
+		return false;
+	error = last_error(t);
+	return error == EPIPE || error == ECONNRESET;
+}
+
 static int before_request(void *arg, char *remote_ip, char *local_ip,
 			  int remote_port, int port)
 {
@@ -104,8 +130,10 @@ static int before_request(void *arg, char *remote_ip, char *local_ip,
 	/* Where a kept connection ends without a reply libcurl would send the
 	 * request again, on the next one. It may, if the first cannot have
 	 * been processed. */
-	if (t->sent && !t->claim.untouched) {
+	if (t->sent && !is_unprocessed(t)) {
 		t->error = -ECONNRESET;
+	} else if (t->sent && transfer_is_worn(t)) {
+		t->error = -ESTALE;
 	} else {
 		t->error = multi_claim(t->multi, &t->claim, port);
 		t->sent = true;
@@ -304,7 +332,9 @@ void transfer_release(struct transfer *t)
 bool transfer_is_stale(const struct transfer *t, CURLcode result)
 {
 	return (result == CURLE_ABORTED_BY_CALLBACK && t->error == -ESTALE) ||
-	       t->claim.untouched;
+	       t->claim.untouched ||
+	       ((result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR) &&
+		is_unprocessed(t));
 }
 
 bool transfer_reused(const struct transfer *t)

@@ -48,6 +48,11 @@ bool transfer_is_stale(const struct transfer *t, CURLcode result);
 /* As after transfer_begin(). */
 void transfer_rewind(struct transfer *t);
 
+/* Whether it is not to be used for another call, or once more: libcurl keeps
+ * the number of a socket's error for ever, and later ones would be taken for
+ * it. */
+bool transfer_is_worn(const struct transfer *t);
+
 /* Whether it was served by a connection that had served others. */
 bool transfer_reused(const struct transfer *t);
 
