@@ -56,7 +56,7 @@ static void show_row(struct json_writer *w, const struct webhook *hook,
 
 	json_open(w, NULL, '{');
 	json_text(w, "hook", bytes_of(hook_table[hook->hook].name));
-	json_text(w, "endpoint", bytes_of(hook->endpoint));
+	json_text(w, "endpoint", bytes_of(hook->shown));
 	json_bool(w, "base64payload", hook->codec.base64_payload);
 	json_int(w, "response_timeout", hook->timeout_ms);
 	if (origin) {
@@ -272,7 +272,7 @@ static void cache_row(struct json_writer *w, const struct webhook *hook,
 		return; /* as VerneMQ's, a row comes with first use */
 	json_open(w, NULL, '{');
 	json_text(w, "stat", bytes_of(stat_table[stat].name));
-	json_text(w, "endpoint", bytes_of(hook->endpoint));
+	json_text(w, "endpoint", bytes_of(hook->shown));
 	json_text(w, "hook", bytes_of(hook_table[hook->hook].name));
 	json_int(w, "value", (int64_t)value);
 	json_close(w, '}');

@@ -251,7 +251,7 @@ static const struct verdict *from_cache(struct question *q)
 	if (q->looked_up || !cacheable(q) || q->generation != hooks->generation)
 		return NULL;
 	q->looked_up = true;
-	codec_key(q->ev, webhook->endpoint, hooks->secret, q->key);
+	codec_key(q->ev, webhook->target, hooks->secret, q->key);
 	v = cache_get(hooks->cache, q->key, &webhook->stats->cache,
 		      hooks_now_ms(hooks));
 	return v ? verdict_ref(v) : NULL;
@@ -402,7 +402,7 @@ static const struct verdict *hold(struct question *q)
 	enum pool_look look;
 	int err;
 
-	look = pool_look(q->hooks->pool, asked(q)->endpoint);
+	look = pool_look(q->hooks->pool, asked(q)->target);
 	if (look != POOL_LOOK_GOOD) {
 		if (look == POOL_LOOK_PROBE)
 			inquire(q, POOL_ASIDE);

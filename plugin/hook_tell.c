@@ -80,7 +80,7 @@ static int tell_one(struct hooks *hooks, const struct webhook *webhook,
 	int err;
 
 	/* Before anything is made of it: this may be one of very many. */
-	if (pool_is_full(hooks->pool, webhook->endpoint))
+	if (pool_is_full(hooks->pool, webhook->target))
 		return -EBUSY;
 	t = malloc(sizeof(*t));
 	if (!t)
