@@ -251,6 +251,11 @@ int transport_check_pin(const char *v, char reterr[static CONF_REASON_LEN])
 	return 0;
 }
 
+int transport_check_proxy(const char *v, char reterr[static CONF_REASON_LEN])
+{
+	return *v ? pool_check_proxy(v, reterr) : 0;
+}
+
 /* ---- the value ---- */
 
 static int read_into(const char *path, struct pool_file *file,

@@ -162,6 +162,10 @@ typedef void pool_done_fn(const struct pool_reply *reply, void *arg);
  * `reterr`, which never repeats the URL; or -ENOMEM. */
 int pool_check_url(const char *url, char reterr[static 128]);
 
+/* Whether `proxy` can be a pool_transport's: its scheme, a host, and a port if
+ * it is not 1080. Otherwise as pool_check_url(). */
+int pool_check_proxy(const char *proxy, char reterr[static 128]);
+
 /*
  * `wake(arg)` comes from the dispatcher, once it runs: there is something to
  * collect. It is repeated about every millisecond until pool_collect() has

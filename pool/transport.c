@@ -305,6 +305,21 @@ static long seconds_up(uint32_t ms)
 	return ((long)ms + 999) / 1000;
 }
 
+/* None of the environment in any case. */
+static CURLcode set_proxy(const struct transport *t, CURL *easy)
+{
+	const char *proxy = t->url.socket ? NULL : t->opts.proxy;
+	CURLcode code = CURLE_OK;
+
+	SET(CURLOPT_PROXY, proxy ? proxy : "");
+	if (!proxy)
+		SET(CURLOPT_NOPROXY, "*");
+	else
+		SET(CURLOPT_NOPROXY, t->opts.no_proxy ? t->opts.no_proxy : "");
+	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	return code;
+}
+
 static int set_way(const struct transport *t, CURL *easy)
 {
 	CURLcode code = CURLE_OK;
@@ -315,8 +330,8 @@ static int set_way(const struct transport *t, CURL *easy)
 	SET(CURLOPT_UNIX_SOCKET_PATH, t->url.socket);
 	if (t->url.connect_to)
 		SET(CURLOPT_CONNECT_TO, &t->connect_to);
-	SET(CURLOPT_PROXY, ""); /* nor one of the environment */
-	SET(CURLOPT_NOPROXY, "*");
+	if (!code)
+		code = set_proxy(t, easy);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)t->opts.connect_ms);
 	SET(CURLOPT_DNS_CACHE_TIMEOUT, seconds_up(t->opts.dns_ms));
 	SET(CURLOPT_TCP_NODELAY, 1L);

@@ -120,6 +120,7 @@ static int check_port(CURLU *u, char reterr[static 128])
 	return ok ? 0 : refuse(reterr, "the port must be 1 to 65535");
 }
 
+/* But for its scheme. */
 static int parse(CURLU *u, const char *full, char reterr[static 128])
 {
 	CURLUcode code;
@@ -134,9 +135,7 @@ static int parse(CURLU *u, const char *full, char reterr[static 128])
 		return refuse(reterr, "the URL has no host");
 	if (code)
 		return explain(code, reterr);
-	r = check_scheme(u, reterr);
-	if (!r)
-		r = check_authority(full, reterr);
+	r = check_authority(full, reterr);
 	if (!r)
 		r = check_host(u, reterr);
 	if (!r)
@@ -280,6 +279,8 @@ static int take_apart(CURLU *u, const char *full, const char *server_name,
 {
 	int r = parse(u, full, reterr);
 
+	if (!r)
+		r = check_scheme(u, reterr);
 	if (r)
 		return r;
 	ret->tls = !strncmp(full, "https:", 6);
@@ -324,6 +325,47 @@ void url_clear(struct url *url)
 	free(url->connect_to);
 	free(url->host_header);
 	memset(url, 0, sizeof(*url));
+}
+
+/* With a path curl would take it for the name of a Unix socket. */
+static int check_no_path(CURLU *u, char reterr[static 128])
+{
+	char *path;
+	CURLUcode code;
+	bool ok;
+
+	code = curl_url_get(u, CURLUPART_PATH, &path, 0);
+	if (code)
+		return explain(code, reterr);
+	ok = !*path || !strcmp(path, "/");
+	curl_free(path);
+	return ok ? 0 : refuse(reterr, "a proxy has no path");
+}
+
+int pool_check_proxy(const char *proxy, char reterr[static 128])
+{
+	static const char *const schemes[] = { "http://", "socks5://",
+					       "socks5h://" };
+	CURLU *u;
+	size_t i;
+	int r;
+
+	r = check_bytes(proxy, reterr);
+	if (r)
+		return r;
+	for (i = 0; i < 3; i++) {
+		if (!strncmp(proxy, schemes[i], strlen(schemes[i])))
+			break;
+	}
+	if (i == 3)
+		return refuse(reterr, "the URL of a proxy begins with http://, "
+				      "socks5:// or socks5h://");
+	u = curl_url();
+	r = u ? parse(u, proxy, reterr) : -ENOMEM;
+	if (!r)
+		r = check_no_path(u, reterr);
+	curl_url_cleanup(u);
+	return r;
 }
 
 int pool_check_url(const char *url, char reterr[static 128])

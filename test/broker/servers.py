@@ -260,6 +260,11 @@ uwsgi_temp_path @/t4; scgi_temp_path @/t5; client_max_body_size 8m;
 
     def stop(self):
         for process in self.processes:
+            if process.poll() is not None:
+                name = os.path.basename(process.args[0])
+                with open(self.path(name + ".out")) as f:
+                    sys.stderr.write("%s died: %s %s\n" % (
+                        name, process.returncode, f.read()[-2000:]))
             process.send_signal(signal.SIGKILL)
         for process in self.processes:
             process.stdin.close()

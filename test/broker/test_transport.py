@@ -120,6 +120,18 @@ class Transport(BrokerTest):
                                   verify_peer="off"))
         b.wait_log(r"vmq_webhooks.hook00: verify_peer = off: any server")
 
+    def test_proxies(self):
+        """With a password that nobody sees, right or wrong."""
+        conf = self.globals(cafile=self.path("ca.pem"))
+        for scheme, name in (("http", "proxy"), ("socks5h", "socks")):
+            proxy = "%s://joe:%%s@127.0.0.1:%d" % (
+                scheme, self.servers.ports[name])
+            for password, rc in (("s3cret", 0), ("not-s3cret", 5)):
+                b = self.broker(dict(conf, **self.conf(
+                    self.servers.url("good"), proxy=proxy % password)))
+                self.client(b).connect("u", "p", rc=rc)
+                self.secretless(b)
+
     def test_warnings(self):
         b = self.broker(self.globals(depth=3, crlfile=self.path("crl.pem"),
                                      verify_peer="off"))

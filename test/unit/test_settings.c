@@ -329,7 +329,8 @@ static void a_wrong_value_is_an_error_with_a_suggestion(void **state)
 #define TRANSPORT                                                              \
 	"cafile, certfile, keyfile, keyfile_password, keyfile_password_file, " \
 	"verify_peer, depth, tls_version, use_crls, crlfile, sni, "            \
-	"pinned_public_key, connect_timeout, max_reply, dns_timeout, "         \
+	"pinned_public_key, proxy, no_proxy, connect_timeout, max_reply, "     \
+	"dns_timeout, "                                                        \
 	"connection_lifetime"
 
 static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
@@ -597,6 +598,9 @@ static void bad_transport_values_are_errors(void **state)
 		     "@:1: vmq_webhooks.pinned_public_key: no pin; allowed: "
 		     "sha256// and the base64 of a SHA-256 digest, several "
 		     "with ; between them");
+	expect_error("vmq_webhooks.proxy = ftp://joe:s3cret@h\n",
+		     "@:1: vmq_webhooks.proxy: the URL of a proxy begins with "
+		     "http://, socks5:// or socks5h://");
 	expect_error("vmq_webhooks.pinned_public_key = /etc/passwd\n",
 		     "@:1: vmq_webhooks.pinned_public_key: no pin; allowed: "
 		     "sha256// and the base64 of a SHA-256 digest, several "

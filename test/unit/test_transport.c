@@ -787,6 +787,160 @@ static void test_unix_sockets_rest_and_close(void **state)
 }
 
 /*
+ * Proxies
+ */
+
+static const char *proxy_of(const char *scheme, const char *name,
+			    const char *user)
+{
+	static char url[128];
+
+	snprintf(url, sizeof(url), "%s://%s@127.0.0.1:%u", scheme, user,
+		 port_of(name));
+	return url;
+}
+
+/* Whether the HTTP proxy has been asked for that. */
+static bool proxy_saw(const char *text)
+{
+	return strstr(file("proxy.log").data, text) != NULL;
+}
+
+static void test_http_proxy(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/echo"));
+	struct seen seen;
+	char text[64];
+
+	(void)state;
+	opts.transport.proxy = proxy_of("http", "proxy", "joe:s3cret");
+	snprintf(text, sizeof(text), "CONNECT localhost:%u", port_of("good"));
+	assert_false(proxy_saw(text));
+	see(&opts, &seen);
+	assert_string_equal(seen.sni, "localhost");
+	assert_true(proxy_saw(text));
+	see(&opts, &seen);
+	assert_int_equal(seen.nth, 2);
+	opts.url = url_of("plain", "/echo");
+	see(&opts, &seen);
+	snprintf(text, sizeof(text), "POST http://localhost:%u/echo",
+		 port_of("plain"));
+	assert_true(proxy_saw(text));
+}
+
+static void test_socks_proxy(void **state)
+{
+	static const char *const schemes[] = { "socks5", "socks5h" };
+	struct pool_endpoint_opts opts = options(url_of("good", "/echo"));
+	struct pool_endpoint_opts other;
+	struct seen seen;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(schemes); i++) {
+		opts.transport.proxy =
+			proxy_of(schemes[i], "socks", "joe:s3cret");
+		see(&opts, &seen);
+		assert_string_equal(seen.sni, "localhost");
+		assert_int_equal(seen.nth, 1);
+		see(&opts, &seen);
+		assert_int_equal(seen.nth, 2);
+		/* whoever looks it up, it is not where we go */
+		other = options(url_of("wrong", "/echo"));
+		other.transport.proxy = opts.transport.proxy;
+		other.transport.server_name = "sni.test";
+		see(&other, &seen);
+		assert_string_equal(seen.sni, "sni.test");
+	}
+}
+
+static void test_proxy_that_refuses(void **state)
+{
+	static const struct {
+		const char *scheme, *name;
+	} proxies[] = {
+		{ "http", "proxy" },
+		{ "socks5", "socks" },
+		{ "socks5h", "socks" },
+		{ "http", "tls12" }, /* which is none */
+	};
+	struct pool_endpoint_opts opts = options(url_of("good", "/ok"));
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(proxies); i++) {
+		opts.transport.proxy = proxy_of(proxies[i].scheme,
+						proxies[i].name, "joe:s3cret2");
+		expect_refused(&opts, "");
+	}
+}
+
+static void test_no_proxy(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/ok"));
+
+	(void)state;
+	opts.transport.proxy = proxy_of("http", "proxy", "joe:s3cret2");
+	opts.transport.no_proxy = "example.org,localhost";
+	expect_ok(&opts);
+	opts.transport.no_proxy = "example.org";
+	expect_refused(&opts, "");
+	opts.transport.no_proxy = NULL;
+	expect_refused(&opts, "");
+}
+
+static void test_environment_has_no_say(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/ok"));
+
+	(void)state;
+	setenv("https_proxy", "http://127.0.0.1:1", 1);
+	setenv("no_proxy", "*", 1);
+	expect_ok(&opts);
+	opts.transport.proxy = proxy_of("http", "proxy", "joe:s3cret2");
+	expect_refused(&opts, ""); /* not past it */
+	unsetenv("https_proxy");
+	unsetenv("no_proxy");
+}
+
+static void test_unix_sockets_need_no_proxy(void **state)
+{
+	struct pool_endpoint_opts opts;
+	char url[128];
+
+	(void)state;
+	snprintf(url, sizeof(url), "http+unix://%s/nginx.sock:/ok", t.dir);
+	opts = options(url);
+	opts.transport.proxy = "http://127.0.0.1:1";
+	expect_ok(&opts);
+}
+
+static void expect_proxy(const char *proxy, const char *why)
+{
+	char text[128] = "";
+	int r = pool_check_proxy(proxy, text);
+
+	assert_int_equal(r, why ? -EINVAL : 0);
+	if (why)
+		assert_non_null(strstr(text, why));
+	assert_null(strstr(text, "s3cret"));
+}
+
+static void test_check_proxy(void **state)
+{
+	(void)state;
+	expect_proxy("http://joe:s3cret@h:3128", NULL);
+	expect_proxy("socks5://h", NULL);
+	expect_proxy("socks5h://[::1]:1080/", NULL);
+	expect_proxy("https://joe:s3cret@h", "begins with");
+	expect_proxy("joe:s3cret@h:80", "begins with");
+	expect_proxy("http://joe:s3cret@", "no host");
+	expect_proxy("http://joe:s3cret@h:0", "1 to 65535");
+	expect_proxy("socks5://localhost/run/socket", "no path");
+	expect_proxy("http://h /", "a space");
+}
+
+/*
  * Time
  */
 
@@ -898,6 +1052,13 @@ int main(void)
 		TEST(test_no_unix_socket),
 		TEST(test_unix_socket_closed_by_the_server),
 		TEST(test_unix_sockets_rest_and_close),
+		TEST(test_http_proxy),
+		TEST(test_socks_proxy),
+		TEST(test_proxy_that_refuses),
+		TEST(test_no_proxy),
+		TEST(test_environment_has_no_say),
+		TEST(test_unix_sockets_need_no_proxy),
+		TEST(test_check_proxy),
 		TEST(test_connect_timeout),
 		TEST(test_lifetime),
 		TEST(test_names_are_looked_up_again),
