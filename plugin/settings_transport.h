@@ -76,6 +76,8 @@ extern const char *const transport_http_versions[];
 		TRANSPORT_TEXT(owner, base, sni, transport_check_sni),         \
 		TRANSPORT_TEXT(owner, base, pinned_public_key,                 \
 			       transport_check_pin),                           \
+		TRANSPORT_CHOICE(owner, base, http_version,                    \
+				 transport_http_versions),                     \
 		TRANSPORT_TEXT(owner, base, proxy, transport_check_proxy),     \
 		TRANSPORT_TEXT(owner, base, no_proxy, NULL),                   \
 		TRANSPORT_UINT(owner, base, connect_timeout, 1, 600000, "ms"), \

@@ -57,7 +57,8 @@ struct pool_call {
 	int timer_error;         /* it ends with this; 0: as the place says */
 	int64_t sent_ms;         /* the last attempt; 0: none */
 	uint32_t attempts;
-	bool probe; /* the last attempt was one */
+	bool probe;        /* the last attempt was one */
+	uint32_t refusals; /* for ended connections, so far */
 
 	struct pool_reply reply;
 	uint32_t retry_after_s; /* the reply asks for it; 0: it does not */

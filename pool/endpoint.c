@@ -13,6 +13,11 @@
 #include "pool/transfer.h"
 #include "pool/transport.h"
 
+/* A server may end connections, but not all of them. */
+enum {
+	REFUSALS_MAX = 5,
+};
+
 /* Between two attempts: so long after the first, twice as long after each
  * further one, less up to a half by chance. */
 enum {
@@ -204,7 +209,8 @@ static void end_with_error(struct endpoint *ep, struct pool_call *call,
 static void on_done(CURL *easy, CURLcode result, void *arg);
 static void on_stuck(CURL *easy, int error, void *arg);
 static void on_broken(int error, void *arg);
-static void on_closing(void *arg);
+static int renew_route(struct endpoint *ep);
+static void on_changed(void *arg);
 static void on_spent(struct multi *m, void *arg);
 static struct claim *claim_of(CURL *easy);
 static void on_call_timer(struct loop *loop, void *arg);
@@ -217,7 +223,7 @@ static int need_multi(struct route *route)
 		.stuck = on_stuck,
 		.claim_of = claim_of,
 		.broken = on_broken,
-		.closing = on_closing,
+		.changed = on_changed,
 		.spent = on_spent,
 		.arg = route,
 	};
@@ -228,17 +234,22 @@ static int need_multi(struct route *route)
 	r = multi_create(&route->multi, ep->loop, &events);
 	if (r)
 		return r;
+	multi_set_way(route->multi, transport_may_multiplex(route->way),
+		      transport_lifetime_ms(route->way));
 	multi_limit(route->multi, ep->opts.max_connections, ep->opts.idle_ms);
-	multi_set_lifetime(route->multi, transport_lifetime_ms(route->way));
 	return 0;
 }
 
 static int send_call(struct endpoint *ep, struct pool_call *call)
 {
-	struct route *route = ep->route;
+	struct route *route;
 	struct transfer *t;
 	int r;
 
+	r = renew_route(ep);
+	if (r)
+		return r;
+	route = ep->route;
 	r = need_multi(route);
 	if (r)
 		return r;
@@ -488,8 +499,12 @@ static int send_again(struct endpoint *ep, struct pool_call *call)
 {
 	struct transfer *t = call->transfer;
 	struct route *route = call->route;
+	int r;
 
 	stop_transfer(call);
+	r = renew_route(ep);
+	if (r)
+		return r;
 	if (route != ep->route || transfer_is_worn(t)) {
 		release_transfer(call);
 		return send_call(ep, call);
@@ -505,7 +520,8 @@ static void on_done(CURL *easy, CURLcode result, void *arg)
 	struct pool_call *call = transfer_call(t);
 	int r;
 
-	if (transfer_is_stale(t, result)) {
+	if (transfer_is_stale(t, result) &&
+	    (!transfer_was_refused(t) || call->refusals++ < REFUSALS_MAX)) {
 		r = send_again(ep, call);
 		if (!r)
 			return;
@@ -659,6 +675,22 @@ static void replace_route(struct endpoint *ep, struct route *route)
 	multi_retire(old->multi);
 }
 
+/* The same way once more if it is time: libcurl cannot be told to leave a connection to the
+ * requests that are on it. */
+static int renew_route(struct endpoint *ep)
+{
+	struct route *route;
+
+	if (!ep->route->multi || !multi_is_outlived(ep->route->multi))
+		return 0;
+	route = calloc(1, sizeof(*route));
+	if (!route)
+		return -ENOMEM;
+	route->way = transport_ref(ep->route->way);
+	replace_route(ep, route);
+	return 0;
+}
+
 static void on_broken(int error, void *arg)
 {
 	struct route *route = arg;
@@ -679,7 +711,7 @@ static void on_broken(int error, void *arg)
 	start_ready(ep);
 }
 
-static void on_closing(void *arg)
+static void on_changed(void *arg)
 {
 	update_gauges(((struct route *)arg)->ep);
 }

@@ -36,6 +36,8 @@ struct conn {
 	int port; /* local; of a Unix socket 0 */
 	enum conn_state state;
 	bool has_served;
+	bool ends;            /* the server has said so */
+	uint32_t last_stream; /* it processes none beyond */
 	int64_t born_ms;
 	int64_t since_ms;     /* resting */
 	struct claim *claims; /* by whom it is used */
@@ -51,7 +53,8 @@ struct multi {
 	struct loop_timer
 		rest_timer; /* no later than the first end of a rest */
 	uint32_t idle_ms, lifetime_ms;
-	bool retired;
+	bool multiplex;
+	bool retired, outlived;
 	uint32_t transfers;
 	uint32_t claimed, busy, resting, dead;
 	struct conn *conns_by_fd, *conns_by_port;
@@ -99,8 +102,8 @@ static int64_t rest_ends(const struct multi *m, const struct conn *c)
 
 static bool is_outlived(const struct multi *m, const struct conn *c)
 {
-	return m->lifetime_ms &&
-	       c->born_ms + m->lifetime_ms <= loop_now_ms(m->loop);
+	return c->ends || (m->lifetime_ms &&
+			   c->born_ms + m->lifetime_ms <= loop_now_ms(m->loop));
 }
 
 static void set_rest_timer(struct multi *m, int64_t due)
@@ -125,8 +128,8 @@ static void set_state(struct multi *m, struct conn *c, enum conn_state state)
 static void shut_down(struct multi *m, struct conn *c)
 {
 	set_state(m, c, CONN_DEAD);
+	m->events.changed(m->events.arg);
 	shutdown(c->fd, SHUT_RDWR);
-	m->events.closing(m->events.arg);
 }
 
 /* The multi is of no use any more when nothing is left but what libcurl has
@@ -209,6 +212,32 @@ static bool is_untouched(const struct claim *claim, int fd)
 		now.segments - claim->standing.segments >= 2);
 }
 
+static void note_refused(struct claim *claim)
+{
+	const struct conn *c = claim->conn;
+
+	claim->refused = c && c->ends && claim->stream > c->last_stream;
+}
+
+void multi_note_stream(struct claim *claim, uint32_t stream)
+{
+	claim->stream = stream;
+	note_refused(claim);
+}
+
+void multi_note_end(struct multi *m, struct claim *claim, uint32_t last)
+{
+	struct claim *other;
+
+	if (!claim->conn)
+		return;
+	claim->conn->ends = true;
+	claim->conn->last_stream = last;
+	m->outlived = true;
+	DL_FOREACH (claim->conn->claims, other)
+		note_refused(other);
+}
+
 static void unlink_claim(struct multi *m, struct claim *claim)
 {
 	DL_DELETE(claim->conn->claims, claim);
@@ -222,6 +251,8 @@ static void link_claim(struct multi *m, struct claim *claim, struct conn *c)
 	DL_APPEND(c->claims, claim);
 	m->claimed++;
 	set_state(m, c, CONN_BUSY);
+	if (m->multiplex)
+		m->events.changed(m->events.arg);
 }
 
 /* Its transfer is over, or goes elsewhere, and libcurl has not closed it. */
@@ -252,6 +283,7 @@ static void forget_conn(struct multi *m, struct conn *c)
 		struct claim *claim = c->claims;
 
 		claim->untouched = is_untouched(claim, c->fd);
+		note_refused(claim);
 		unlink_claim(m, claim);
 	}
 	set_state(m, c, CONN_OPENING);
@@ -320,6 +352,8 @@ static int claim_unix(struct multi *m, struct claim *claim)
 	struct conn *c = find_fd(m, claim->fd), *next;
 	int r = 0;
 
+	if (m->retired)
+		return -ESTALE;
 	if (c && c->state == CONN_OPENING) {
 		c->port = 0;
 		link_claim(m, claim, c);
@@ -336,12 +370,19 @@ static int claim_unix(struct multi *m, struct claim *claim)
 	return r;
 }
 
+/*
+ * A connection that others use is used in any case: if a request is called off
+ * before it is a stream libcurl (7.88) resets stream -1, for which a server
+ * ends the connection.
+ */
 static int claim_kept(struct multi *m, struct claim *claim, struct conn *c)
 {
 	if (c->state == CONN_DEAD)
 		return -ESTALE;
-	if (!c->claims && c->has_served &&
-	    (!is_silent(c) || is_outlived(m, c))) {
+	if (c->claims) {
+		m->outlived = m->outlived || is_outlived(m, c);
+	} else if (m->retired ||
+		   (c->has_served && (!is_silent(c) || is_outlived(m, c)))) {
 		shut_down(m, c);
 		return -ESTALE;
 	}
@@ -358,12 +399,14 @@ int multi_claim(struct multi *m, struct claim *claim, int port)
 	claim->untouched = false;
 	claim->is_kept = false;
 	claim->is_kept_unix = false;
-	if (m->retired)
-		return -ESTALE;
+	claim->refused = false;
+	claim->stream = 0;
 	if (port <= 0)
 		return claim_unix(m, claim);
 	c = find_port(m, port);
-	return c ? claim_kept(m, claim, c) : 0;
+	if (c)
+		return claim_kept(m, claim, c);
+	return m->retired ? -ESTALE : 0;
 }
 
 /* The transfer has chosen one of the Unix sockets that rest. */
@@ -547,16 +590,25 @@ void multi_limit(struct multi *m, uint32_t max_connections, uint32_t idle_ms)
 	curl_multi_setopt(m->curl, CURLMOPT_MAX_TOTAL_CONNECTIONS, n);
 	curl_multi_setopt(m->curl, CURLMOPT_MAX_HOST_CONNECTIONS, n);
 	curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, n);
-	curl_multi_setopt(m->curl, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	curl_multi_setopt(m->curl, CURLMOPT_MAX_CONCURRENT_STREAMS, n);
+	curl_multi_setopt(m->curl, CURLMOPT_PIPELINING,
+			  m->multiplex ? (long)CURLPIPE_MULTIPLEX
+				       : (long)CURLPIPE_NOTHING);
 	m->idle_ms = idle_ms;
 	loop_timer_cancel(m->loop, &m->rest_timer);
 	if (m->rest)
 		set_rest_timer(m, loop_now_ms(m->loop));
 }
 
-void multi_set_lifetime(struct multi *m, uint32_t lifetime_ms)
+void multi_set_way(struct multi *m, bool multiplex, uint32_t lifetime_ms)
 {
+	m->multiplex = multiplex;
 	m->lifetime_ms = lifetime_ms;
+}
+
+bool multi_is_outlived(const struct multi *m)
+{
+	return m->outlived;
 }
 
 void multi_retire(struct multi *m)

@@ -46,7 +46,11 @@ struct claim {
 	 * EPIPE or ECONNRESET then the server has left some of the request
 	 * unread, and so has not processed it. */
 	bool is_kept_unix;
+	/* Of HTTP/2: the server has said that it does not process the request,
+	 * for it is about to end the connection (RFC 9113, 6.8). */
+	bool refused;
 	/* Private. */
+	uint32_t stream;
 	struct conn *conn; /* while it lasts */
 	struct standing standing;
 	bool is_kept;
@@ -66,8 +70,9 @@ struct multi_events {
 	 * trusted with anything: remove all transfers and multi_destroy(),
 	 * from here. */
 	void (*broken)(int error, void *arg);
-	/* A connection is there no longer, and not for a transfer's sake. */
-	void (*closing)(void *arg);
+	/* There may be more or less connections. Also from inside libcurl: no
+	 * multi_*() from here but multi_connections(). */
+	void (*changed)(void *arg);
 	/* Nothing but dead connections, or retired and empty: multi_destroy()
 	 * is welcome here. */
 	void (*spent)(struct multi *m, void *arg);
@@ -84,10 +89,16 @@ void multi_destroy(struct multi *m);
 /* How many connections it may have, and for how long they may rest. */
 void multi_limit(struct multi *m, uint32_t max_connections, uint32_t idle_ms);
 
-/* For how long a connection may be used; 0: for ever. Before the first. */
-void multi_set_lifetime(struct multi *m, uint32_t lifetime_ms);
+/* Whether requests may share a connection; and for how long one may be used,
+ * 0: for ever. Before the first. */
+void multi_set_way(struct multi *m, bool multiplex, uint32_t lifetime_ms);
 
-/* No request goes out from now on: -ESTALE is what they get. Resting
+/* Whether a connection that requests share, and that libcurl would go on to
+ * share, is to have no further: time for another multi. */
+bool multi_is_outlived(const struct multi *m);
+
+/* No request goes out from now on, -ESTALE is what they get, but on
+ * connections that are shared with requests under way. Resting
  * connections are shut down, others when their transfers have ended; then it
  * is spent. */
 void multi_retire(struct multi *m);
@@ -112,6 +123,11 @@ int multi_socket_opened(struct multi *m, struct claim *claim, int fd);
 /* libcurl closes a connection's socket: do it. Sockets that never got as far
  * as a connection it may close by itself. */
 void multi_socket_closed(struct multi *m, int fd);
+
+/* Of HTTP/2: the request's stream has that number; the server ends the
+ * connection and processes no streams beyond `last`. */
+void multi_note_stream(struct claim *claim, uint32_t stream);
+void multi_note_end(struct multi *m, struct claim *claim, uint32_t last);
 
 /* A request is about to go out from local port `port`; 0: from a Unix socket.
  * Returns 0; or -ESTALE when the connection has something to read, has ended

@@ -37,7 +37,7 @@ enum pool_tls { /* the lowest version */
 enum pool_http {
 	POOL_HTTP_2 = 0, /* if an https server agrees, and else 1.1 */
 	POOL_HTTP_1_1,
-	POOL_HTTP_2_PRIOR, /* unasked, with http too */
+	POOL_HTTP_2_PRIOR, /* unasked, with http too; not by Unix sockets */
 };
 
 /* How an endpoint is reached; all zeroes are fine. Files are given by what is
@@ -72,7 +72,7 @@ struct pool_endpoint_opts {
 	const char *name;
 	const char *url;
 	struct pool_transport transport;
-	uint32_t max_connections; /* at least 1 */
+	uint32_t max_connections; /* at least 1; also of calls under way */
 	uint32_t idle_ms;         /* close a connection unused this long */
 	/* Waiting calls, those in lanes too, and bytes of their bodies; the
 	 * next one is refused. */

@@ -48,7 +48,9 @@ struct transfer {
 	uint64_t max_reply;
 	bool has_headers; /* all of the final response's */
 	bool sent;        /* or about to be */
-	int error;        /* why a callback of ours stopped libcurl, or 0 */
+	/* Of HTTP/2: the answer was complete before the body went. */
+	bool answered_early;
+	int error; /* why a callback of ours stopped libcurl, or 0 */
 	char text[CURL_ERROR_SIZE];
 };
 
@@ -87,6 +89,55 @@ static int note_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
 							    : CURL_SOCKOPT_OK;
 }
 
+/* A number after `mark`; or -1. */
+static int64_t number_after(const char *text, const char *mark)
+{
+	const char *at = strstr(text, mark);
+	char *end;
+	long long n;
+
+	if (!at)
+		return -1;
+	at += strlen(mark);
+	n = strtoll(at, &end, 10);
+	return end != at && n >= 0 && n <= UINT32_MAX ? n : -1;
+}
+
+/*
+ * Of HTTP/2 libcurl tells in its log alone which stream a request is, and that
+ * the server goes away: what it has refused is to be sent again. And that it
+ * failed to send, because the server had answered already, as it may (7.88).
+ * A request that it repeats of its own accord is to have a connection of its
+ * own: we may have to call it off, and others would suffer. The texts are
+ * those of 7.88 and of 8. Not finding them costs no more than an error.
+ */
+static int read_log(CURL *easy, curl_infotype type, char *data, size_t len,
+		    void *arg)
+{
+	struct transfer *t = arg;
+	char text[128];
+	int64_t n;
+
+	if (type != CURLINFO_TEXT)
+		return 0;
+	snprintf(text, sizeof(text), "%.*s", (int)(len < 127 ? len : 127),
+		 data);
+	n = number_after(text, "Using Stream ID: ");
+	if (n < 0 && strstr(text, "] OPENED stream"))
+		n = number_after(text, "[HTTP/2] [");
+	if (n >= 0)
+		multi_note_stream(&t->claim, (uint32_t)n);
+	if (!strncmp(text, "stream ", 7) && strstr(text, " closed"))
+		t->answered_early = true;
+	else if (strstr(text, "retrying a fresh connect"))
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+	n = strstr(text, "eived GOAWAY") ? number_after(text, "last_stream=")
+					 : -1;
+	if (n >= 0)
+		multi_note_end(t->multi, &t->claim, (uint32_t)n);
+	return 0;
+}
+
 static int close_socket(void *arg, curl_socket_t fd)
 {
 	multi_socket_closed(arg, fd);
@@ -111,7 +162,7 @@ static bool is_unprocessed(const struct transfer *t)
 {
 	long error;
 
-	if (t->claim.untouched)
+	if (t->claim.untouched || t->claim.refused)
 		return true;
 	if (!t->claim.is_kept_unix)
 		return false;
@@ -187,6 +238,9 @@ static int set_behaviour(struct transfer *t)
 	SET(CURLOPT_HEADERDATA, t);
 	SET(CURLOPT_WRITEFUNCTION, take_body);
 	SET(CURLOPT_WRITEDATA, t);
+	SET(CURLOPT_VERBOSE, transport_may_multiplex(t->way) ? 1L : 0L);
+	SET(CURLOPT_DEBUGFUNCTION, read_log);
+	SET(CURLOPT_DEBUGDATA, t);
 	SET(CURLOPT_SOCKOPTFUNCTION, note_socket);
 	SET(CURLOPT_SOCKOPTDATA, t);
 	/* of the connection, which outlives the transfer */
@@ -318,6 +372,9 @@ void transfer_rewind(struct transfer *t)
 	call_reset_reply(t->call);
 	t->has_headers = false;
 	t->sent = false;
+	t->answered_early = false;
+	if (transport_may_multiplex(t->way))
+		curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 0L);
 	t->error = 0;
 	t->text[0] = '\0';
 }
@@ -332,9 +389,16 @@ void transfer_release(struct transfer *t)
 bool transfer_is_stale(const struct transfer *t, CURLcode result)
 {
 	return (result == CURLE_ABORTED_BY_CALLBACK && t->error == -ESTALE) ||
-	       t->claim.untouched ||
+	       t->claim.untouched || (result && transfer_was_refused(t)) ||
 	       ((result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR) &&
 		is_unprocessed(t));
+}
+
+/* Who answers without the body has not processed it. libcurl has lost that
+ * answer. */
+bool transfer_was_refused(const struct transfer *t)
+{
+	return t->claim.refused || (t->answered_early && !t->has_headers);
 }
 
 bool transfer_reused(const struct transfer *t)
@@ -449,6 +513,8 @@ void transfer_finish(struct transfer *t, CURLcode result)
 	const struct curl_header *age;
 	curl_off_t after = 0;
 
+	if (result == CURLE_HTTP2_STREAM && t->answered_early && !t->error)
+		result = CURLE_OK;
 	if (!result && !t->has_headers)
 		result = CURLE_WEIRD_SERVER_REPLY;
 	if (!result && join_cache_control(t, &call->reply_cache_control))

@@ -45,6 +45,10 @@ struct pool_call *transfer_call(const struct transfer *t);
  * rewound. */
 bool transfer_is_stale(const struct transfer *t, CURLcode result);
 
+/* Likewise, and the server has said so, or has answered without looking at the
+ * body. */
+bool transfer_was_refused(const struct transfer *t);
+
 /* As after transfer_begin(). */
 void transfer_rewind(struct transfer *t);
 

@@ -305,6 +305,30 @@ static long seconds_up(uint32_t ms)
 	return ((long)ms + 999) / 1000;
 }
 
+static long http_version(const struct transport *t)
+{
+	if (t->url.socket)
+		return CURL_HTTP_VERSION_1_1;
+	switch (t->opts.http) {
+	case POOL_HTTP_2:
+		return t->url.tls ? CURL_HTTP_VERSION_2TLS
+				  : CURL_HTTP_VERSION_1_1;
+	case POOL_HTTP_2_PRIOR:
+		return CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+	default:
+		return CURL_HTTP_VERSION_1_1;
+	}
+}
+
+/* Before version 8 libcurl cannot use a connection again on which HTTP/2 was
+ * spoken unasked. */
+static bool is_once_only(const struct transport *t)
+{
+	return !t->url.tls &&
+	       http_version(t) == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE &&
+	       curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
+}
+
 /* None of the environment in any case. */
 static CURLcode set_proxy(const struct transport *t, CURL *easy)
 {
@@ -326,7 +350,8 @@ static int set_way(const struct transport *t, CURL *easy)
 
 	SET(CURLOPT_URL, t->url.text);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_HTTP_VERSION, http_version(t));
+	SET(CURLOPT_FORBID_REUSE, is_once_only(t) ? 1L : 0L);
 	SET(CURLOPT_UNIX_SOCKET_PATH, t->url.socket);
 	if (t->url.connect_to)
 		SET(CURLOPT_CONNECT_TO, &t->connect_to);
@@ -361,6 +386,11 @@ bool transport_is_tls(const struct transport *t)
 const char *transport_server_name(const struct transport *t)
 {
 	return t->server_name;
+}
+
+bool transport_may_multiplex(const struct transport *t)
+{
+	return http_version(t) != CURL_HTTP_VERSION_1_1 && !is_once_only(t);
 }
 
 uint32_t transport_connect_ms(const struct transport *t)

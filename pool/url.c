@@ -120,11 +120,9 @@ static int check_port(CURLU *u, char reterr[static 128])
 	return ok ? 0 : refuse(reterr, "the port must be 1 to 65535");
 }
 
-/* But for its scheme. */
-static int parse(CURLU *u, const char *full, char reterr[static 128])
+static int take_text(CURLU *u, const char *full, char reterr[static 128])
 {
 	CURLUcode code;
-	int r;
 
 	code = curl_url_set(u, CURLUPART_URL, full,
 			    CURLU_PATH_AS_IS | CURLU_URLENCODE |
@@ -133,9 +131,13 @@ static int parse(CURLU *u, const char *full, char reterr[static 128])
 		return refuse(reterr, "the port must be 1 to 65535");
 	if (code == CURLUE_NO_HOST)
 		return refuse(reterr, "the URL has no host");
-	if (code)
-		return explain(code, reterr);
-	r = check_authority(full, reterr);
+	return code ? explain(code, reterr) : 0;
+}
+
+static int check_place(CURLU *u, const char *full, char reterr[static 128])
+{
+	int r = check_authority(full, reterr);
+
 	if (!r)
 		r = check_host(u, reterr);
 	if (!r)
@@ -277,10 +279,12 @@ static int take_socket(const char *url, struct url *ret, char **ret_full,
 static int take_apart(CURLU *u, const char *full, const char *server_name,
 		      struct url *ret, char reterr[static 128])
 {
-	int r = parse(u, full, reterr);
+	int r = take_text(u, full, reterr);
 
 	if (!r)
 		r = check_scheme(u, reterr);
+	if (!r)
+		r = check_place(u, full, reterr);
 	if (r)
 		return r;
 	ret->tls = !strncmp(full, "https:", 6);
@@ -361,7 +365,9 @@ int pool_check_proxy(const char *proxy, char reterr[static 128])
 		return refuse(reterr, "the URL of a proxy begins with http://, "
 				      "socks5:// or socks5h://");
 	u = curl_url();
-	r = u ? parse(u, proxy, reterr) : -ENOMEM;
+	r = u ? take_text(u, proxy, reterr) : -ENOMEM;
+	if (!r)
+		r = check_place(u, proxy, reterr);
 	if (!r)
 		r = check_no_path(u, reterr);
 	curl_url_cleanup(u);

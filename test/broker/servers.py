@@ -40,6 +40,7 @@ TLS = {
     "mtls": ("good", "http2", "ssl_verify_client on;"
              "ssl_client_certificate @/ca.pem;"),
     "few": ("good", "http2", "keepalive_requests 20;"),
+    "brief": ("good", "http2", "keepalive_timeout 100ms;"),
 }
 PLAIN = {"plain": "", "h2c": "http2"}
 

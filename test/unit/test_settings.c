@@ -329,7 +329,8 @@ static void a_wrong_value_is_an_error_with_a_suggestion(void **state)
 #define TRANSPORT                                                              \
 	"cafile, certfile, keyfile, keyfile_password, keyfile_password_file, " \
 	"verify_peer, depth, tls_version, use_crls, crlfile, sni, "            \
-	"pinned_public_key, proxy, no_proxy, connect_timeout, max_reply, "     \
+	"pinned_public_key, http_version, proxy, no_proxy, connect_timeout, "  \
+	"max_reply, "                                                          \
 	"dns_timeout, "                                                        \
 	"connection_lifetime"
 

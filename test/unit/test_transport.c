@@ -787,6 +787,202 @@ static void test_unix_sockets_rest_and_close(void **state)
 }
 
 /*
+ * HTTP/2
+ */
+
+static void test_protocols(void **state)
+{
+	static const struct {
+		const char *server;
+		enum pool_http http;
+		const char *protocol;
+	} cases[] = {
+		{ "good", POOL_HTTP_2, "HTTP/2.0" },
+		{ "good", POOL_HTTP_1_1, "HTTP/1.1" },
+		{ "http1", POOL_HTTP_2, "HTTP/1.1" },
+		{ "plain", POOL_HTTP_2, "HTTP/1.1" },
+		{ "h2c", POOL_HTTP_2_PRIOR, "HTTP/2.0" },
+	};
+	struct pool_endpoint_opts opts;
+	struct seen seen;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		opts = options(url_of(cases[i].server, "/echo"));
+		opts.transport.http = cases[i].http;
+		see(&opts, &seen);
+		assert_string_equal(seen.protocol, cases[i].protocol);
+		see(&opts, &seen);
+		assert_string_equal(seen.protocol, cases[i].protocol);
+		/* h2c: not before libcurl 8 */
+		assert_true(seen.nth == 2 || i + 1 == COUNT(cases));
+	}
+}
+
+static void collect_all(void)
+{
+	int64_t end = pool_now_ms() + PATIENCE_MS;
+
+	while (pool_collect(t.pool) && pool_now_ms() < end)
+		poll(NULL, 0, 1);
+}
+
+static void hold_all(bool hold)
+{
+	const struct http_answer a = { .hold = hold, .body = { "up", 2 } };
+
+	http_server_answer(t.upstream, &a);
+}
+
+static void test_requests_share_a_connection(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/up"));
+	struct pool_endpoint_stats stats;
+	struct got got[20];
+	size_t i;
+
+	(void)state;
+	expect_ok(&opts);
+	hold_all(true);
+	for (i = 0; i < COUNT(got); i++)
+		submit(opts.url, &got[i], POOL_ASK);
+	assert_true(http_server_wait_held(t.upstream, COUNT(got)));
+	assert_int_equal(pool_get_stats(t.pool, opts.url, &stats), 0);
+	assert_int_equal(stats.in_flight, COUNT(got));
+	assert_int_equal(stats.connections, 1);
+	http_server_release(t.upstream);
+	collect_all();
+	for (i = 0; i < COUNT(got); i++)
+		assert_string_equal(got[i].body, "up");
+	assert_int_equal(pool_get_stats(t.pool, opts.url, &stats), 0);
+	assert_int_equal(stats.connections, 1);
+	assert_int_equal(stats.reused_connection, COUNT(got));
+}
+
+static void test_calls_under_way_are_bounded(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/up"));
+	struct pool_endpoint_stats stats;
+	struct got got[12];
+	size_t i;
+
+	(void)state;
+	opts.max_connections = 3;
+	expect_ok(&opts);
+	hold_all(true);
+	for (i = 0; i < COUNT(got); i++)
+		submit(opts.url, &got[i], POOL_HOLD);
+	assert_true(http_server_wait_held(t.upstream, 3));
+	poll(NULL, 0, 50);
+	assert_int_equal(pool_get_stats(t.pool, opts.url, &stats), 0);
+	assert_int_equal(stats.in_flight, 3);
+	assert_int_equal(stats.queued, COUNT(got) - 3);
+	hold_all(false);
+	http_server_release(t.upstream);
+	collect_all();
+	for (i = 0; i < COUNT(got); i++)
+		assert_string_equal(got[i].body, "up");
+}
+
+/* Those on the same connection go on. */
+static void test_one_of_them_times_out(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/up"));
+	struct pool_request req = {
+		.kind = POOL_ASK,
+		.endpoint = opts.url,
+		.body = strdup("{}"),
+		.len = 2,
+		.timeout_ms = 100,
+	};
+	struct got late = { 0 }, got;
+
+	(void)state;
+	expect_ok(&opts);
+	hold_all(true);
+	submit(opts.url, &got, POOL_ASK);
+	assert_true(http_server_wait_held(t.upstream, 1));
+	assert_int_equal(pool_submit(t.pool, &req, note_reply, &late, NULL), 0);
+	while (!late.done) {
+		pool_collect(t.pool);
+		poll(NULL, 0, 1);
+	}
+	assert_int_equal(late.error, -ETIMEDOUT);
+	assert_false(got.done);
+	hold_all(false);
+	http_server_release(t.upstream);
+	collect_all();
+	assert_string_equal(got.body, "up");
+	expect_ok(&opts);
+}
+
+/* nginx ends a connection after 20 requests, whatever is under way. */
+static void test_server_that_ends_connections(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("few", "/up"));
+	static struct got got[400];
+	size_t i;
+
+	(void)state;
+	opts.max_connections = 16;
+	configure(&opts);
+	for (i = 0; i < COUNT(got); i++)
+		submit(opts.url, &got[i], POOL_ASK);
+	collect_all();
+	for (i = 0; i < COUNT(got); i++) {
+		assert_string_equal(got[i].text, "");
+		assert_int_equal(got[i].status, 200);
+	}
+}
+
+static void test_server_that_ends_idle_connections(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("brief", "/up"));
+	struct got got[3];
+	unsigned i, k;
+
+	(void)state;
+	configure(&opts);
+	for (i = 0; i < 20; i++) {
+		for (k = 0; k < COUNT(got); k++)
+			submit(opts.url, &got[k], POOL_ASK);
+		collect_all();
+		for (k = 0; k < COUNT(got); k++)
+			assert_string_equal(got[k].text, "");
+		poll(NULL, 0, 90 + (int)i);
+	}
+}
+
+/* Never idle, and yet not for ever. */
+static void test_busy_connection_outlives(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/up"));
+	struct pool_endpoint_stats stats;
+	struct got held, got;
+
+	(void)state;
+	opts.transport.lifetime_ms = 300;
+	configure(&opts);
+	hold_upstream();
+	submit(opts.url, &held, POOL_ASK);
+	assert_true(http_server_wait_held(t.upstream, 1));
+	call(opts.url, &got);
+	assert_int_equal(pool_get_stats(t.pool, opts.url, &stats), 0);
+	assert_int_equal(stats.connections, 1);
+	poll(NULL, 0, 400);
+	call(opts.url, &got); /* the one that finds out */
+	call(opts.url, &got);
+	assert_string_equal(got.text, "");
+	assert_int_equal(pool_get_stats(t.pool, opts.url, &stats), 0);
+	assert_int_equal(stats.connections, 2);
+	assert_false(held.done);
+	http_server_release(t.upstream);
+	collect_all();
+	assert_string_equal(held.body, "held");
+}
+
+/*
  * Proxies
  */
 
@@ -1052,6 +1248,13 @@ int main(void)
 		TEST(test_no_unix_socket),
 		TEST(test_unix_socket_closed_by_the_server),
 		TEST(test_unix_sockets_rest_and_close),
+		TEST(test_protocols),
+		TEST(test_requests_share_a_connection),
+		TEST(test_calls_under_way_are_bounded),
+		TEST(test_one_of_them_times_out),
+		TEST(test_server_that_ends_connections),
+		TEST(test_server_that_ends_idle_connections),
+		TEST(test_busy_connection_outlives),
 		TEST(test_http_proxy),
 		TEST(test_socks_proxy),
 		TEST(test_proxy_that_refuses),
