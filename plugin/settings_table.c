@@ -101,9 +101,9 @@ static const struct conf_directive plugin_keys[] = {
 
 #define LIMIT(key, member, least, most, what)                                  \
 	{                                                                      \
-		.name = key, .type = CONF_UINT,                                \
+		.name = (key), .type = CONF_UINT,                              \
 		.offset = offsetof(struct settings, limits.member),            \
-		.min = least, .max = most, .unit = what                        \
+		.min = (least), .max = (most), .unit = (what)                  \
 	}
 
 static const struct conf_directive global_keys[] = {

@@ -44,18 +44,18 @@ extern const char *const transport_http_versions[];
 #define TRANSPORT_TEXT(owner, base, key, function)                             \
 	{                                                                      \
 		.name = #key, .type = CONF_STR,                                \
-		.offset = offsetof(owner, base.key), .check = function         \
+		.offset = offsetof(owner, base.key), .check = (function)       \
 	}
 #define TRANSPORT_CHOICE(owner, base, key, names)                              \
 	{                                                                      \
 		.name = #key, .type = CONF_CHOICE,                             \
-		.offset = offsetof(owner, base.key), .choices = names          \
+		.offset = offsetof(owner, base.key), .choices = (names)        \
 	}
 #define TRANSPORT_UINT(owner, base, key, least, most, what)                    \
 	{                                                                      \
 		.name = #key, .type = CONF_UINT,                               \
-		.offset = offsetof(owner, base.key), .min = least,             \
-		.max = most, .unit = what                                      \
+		.offset = offsetof(owner, base.key), .min = (least),           \
+		.max = (most), .unit = (what)                                  \
 	}
 
 /* The rows of a table whose struct is `owner`, with the keys in `base`. */

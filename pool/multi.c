@@ -50,8 +50,8 @@ struct multi {
 	struct loop *loop;
 	struct multi_events events;
 	struct loop_timer timer; /* libcurl's */
-	struct loop_timer
-		rest_timer; /* no later than the first end of a rest */
+	/* No later than the first end of a rest. */
+	struct loop_timer rest_timer;
 	uint32_t idle_ms, lifetime_ms;
 	bool multiplex;
 	bool retired, outlived;
@@ -238,9 +238,9 @@ void multi_note_end(struct multi *m, struct claim *claim, uint32_t last)
 		note_refused(other);
 }
 
-static void unlink_claim(struct multi *m, struct claim *claim)
+static void unlink_claim(struct multi *m, struct conn *c, struct claim *claim)
 {
-	DL_DELETE(claim->conn->claims, claim);
+	DL_DELETE(c->claims, claim);
 	claim->conn = NULL;
 	m->claimed--;
 }
@@ -262,7 +262,7 @@ static void release(struct multi *m, struct claim *claim)
 
 	if (!c)
 		return;
-	unlink_claim(m, claim);
+	unlink_claim(m, c, claim);
 	c->has_served = true;
 	if (c->claims || c->state == CONN_DEAD)
 		return;
@@ -284,7 +284,7 @@ static void forget_conn(struct multi *m, struct conn *c)
 
 		claim->untouched = is_untouched(claim, c->fd);
 		note_refused(claim);
-		unlink_claim(m, claim);
+		unlink_claim(m, c, claim);
 	}
 	set_state(m, c, CONN_OPENING);
 	HASH_DELETE(by_fd, m->conns_by_fd, c);
@@ -314,8 +314,16 @@ int multi_socket_opened(struct multi *m, struct claim *claim, int fd)
 	return 0;
 }
 
+static struct conn *find_port(const struct multi *m, int port)
+{
+	struct conn *c;
+
+	HASH_FIND(by_port, m->conns_by_port, &port, sizeof(port), c);
+	return c;
+}
+
 /* A connection that was opened has got its port: learn it. One that cannot be
- * entered, because another has it to another address, is not kept. */
+ * entered, because another has it to another address, will not be kept. */
 static struct conn *find_opened(struct multi *m, int port)
 {
 	struct conn *c, *next;
@@ -324,8 +332,8 @@ static struct conn *find_opened(struct multi *m, int port)
 		if (c->state == CONN_OPENING && local_port(c->fd) == port)
 			break;
 	}
-	if (!c)
-		return NULL;
+	if (!c || find_port(m, port))
+		return c;
 	c->port = port;
 	HASH_ADD(by_port, m->conns_by_port, port, sizeof(c->port), c);
 	if (!c->by_port.tbl)
@@ -333,12 +341,14 @@ static struct conn *find_opened(struct multi *m, int port)
 	return c;
 }
 
-/* By the port. A new one has none yet that we know. */
-static struct conn *find_port(struct multi *m, int port)
+/* Who has opened a connection uses it, whoever else has that port. */
+static struct conn *find_claimed(struct multi *m, const struct claim *claim,
+				 int port)
 {
-	struct conn *c;
+	struct conn *c = claim->fd >= 0 ? find_opened(m, port) : NULL;
 
-	HASH_FIND(by_port, m->conns_by_port, &port, sizeof(port), c);
+	if (!c)
+		c = find_port(m, port);
 	return c ? c : find_opened(m, port);
 }
 
@@ -403,7 +413,7 @@ int multi_claim(struct multi *m, struct claim *claim, int port)
 	claim->stream = 0;
 	if (port <= 0)
 		return claim_unix(m, claim);
-	c = find_port(m, port);
+	c = find_claimed(m, claim, port);
 	if (c)
 		return claim_kept(m, claim, c);
 	return m->retired ? -ESTALE : 0;
