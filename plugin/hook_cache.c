@@ -25,8 +25,7 @@ static void name_question(struct question *q)
 
 	if (!group->hook) {
 		group->hook = (uint64_t)webhook->hook + 1;
-		group->endpoint =
-			codec_tag(bytes_of(webhook->shown), secret);
+		group->endpoint = codec_tag(bytes_of(webhook->shown), secret);
 	}
 	q->kept.group = group;
 	if (!q->ev->listener) {

@@ -145,7 +145,7 @@ struct settings {
 	size_t chained[HOOK_COUNT];
 	size_t webhooks; /* in all chains */
 	struct settings_limits limits;
-	struct call_opts call; /* of who sets none */
+	struct call_opts call;                /* of who sets none */
 	struct transport_keys transport_keys; /* in the making only */
 	/* Of webhooks that set nothing of their own. */
 	struct transport_settings *transport;

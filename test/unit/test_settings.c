@@ -335,7 +335,8 @@ static void a_wrong_value_is_an_error_with_a_suggestion(void **state)
 	"connection_lifetime"
 
 #define CALL                                                                   \
-	"secret, secret_file, signing_key_file, trace, forward_connection_opts"
+	"secret, secret_file, signing_key_file, trace, "                       \
+	"forward_connection_opts"
 
 static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 {

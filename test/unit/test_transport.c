@@ -705,6 +705,120 @@ static void test_one_url_two_ways(void **state)
 }
 
 /*
+ * Calls that are stood still for: the twin's (hold.h), once the dispatcher has
+ * come to the configuration
+ */
+
+static void hold(const char *name, struct got *got)
+{
+	wait_for(submit(name, got, POOL_HOLD));
+}
+
+static void see_held(const struct pool_endpoint_opts *opts, struct seen *ret)
+{
+	struct got got;
+
+	hold(opts->url, &got);
+	parse_seen(&got, ret);
+}
+
+static void test_held_calls_go_the_new_way(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/echo"));
+	struct pool_endpoint_stats stats;
+	struct seen asked, first, again;
+	struct got got;
+
+	(void)state;
+	see(&opts, &asked);
+	see_held(&opts, &first);
+	assert_int_not_equal(first.connection, asked.connection);
+	see(&opts, &asked); /* the same: nothing changes */
+	see_held(&opts, &again);
+	assert_int_equal(again.connection, first.connection);
+	assert_int_equal(again.nth, 2);
+	opts.transport.ca = file("other.pem");
+	configure(&opts);
+	hold(opts.url, &got); /* whoever sends it */
+	assert_non_null(strstr(got.text, "is not trusted"));
+	expect_refused(&opts, "is not trusted");
+	pool_collect(t.pool);
+	assert_int_equal(pool_get_stats(t.pool, opts.url, &stats), 0);
+	assert_int_equal(stats.connections, 0);
+	hold(opts.url, &got);
+	assert_non_null(strstr(got.text, "is not trusted"));
+	opts.transport.ca = file("ca.pem");
+	see(&opts, &asked);
+	see_held(&opts, &again);
+	assert_int_not_equal(again.connection, first.connection);
+	assert_int_equal(again.nth, 1);
+}
+
+static void test_held_calls_by_a_unix_socket(void **state)
+{
+	struct pool_endpoint_opts opts[2];
+	struct got got;
+	char url[128];
+	unsigned i;
+
+	(void)state;
+	snprintf(url, sizeof(url), "http+unix://%s/nginx.sock:/echo", t.dir);
+	opts[0] = options(url);
+	opts[0].name = "socket";
+	opts[1] = options(url_of("mtls", "/ok"));
+	opts[1].name = "with";
+	opts[1].transport.cert = opts[1].transport.key = file("both.pem");
+	assert_int_equal(pool_configure(t.pool, opts, 2), 0);
+	call("socket", &got);
+	for (i = 0; i < 3; i++) {
+		hold("socket", &got);
+		assert_int_equal(got.status, 200);
+		assert_non_null(strstr(got.body, "/echo"));
+		hold("with", &got);
+		assert_int_equal(got.status, 200);
+	}
+}
+
+static atomic_bool enough;
+
+static void *keep_changing(void *arg)
+{
+	struct pool_endpoint_opts opts = *(struct pool_endpoint_opts *)arg;
+	const struct timespec pause = { .tv_nsec = 2000000 };
+
+	while (!enough) {
+		opts.transport.connect_ms = PATIENCE_MS + opts.transport.dns_ms;
+		opts.transport.dns_ms++;
+		assert_int_equal(pool_configure(t.pool, &opts, 1), 0);
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+/* The ways are shared with the thread that changes them. */
+static void test_held_calls_during_changes(void **state)
+{
+	struct pool_endpoint_opts opts = options(url_of("good", "/ok"));
+	struct got got;
+	pthread_t thread;
+	unsigned i;
+
+	(void)state;
+	expect_ok(&opts);
+	enough = false;
+	assert_int_equal(pthread_create(&thread, NULL, keep_changing, &opts),
+			 0);
+	for (i = 0; i < 100; i++) {
+		hold(opts.url, &got);
+		assert_string_equal(got.text, "");
+		assert_int_equal(got.status, 200);
+		pool_collect(t.pool);
+	}
+	enough = true;
+	pthread_join(thread, NULL);
+}
+
+/*
  * Unix sockets
  */
 
@@ -1244,6 +1358,9 @@ int main(void)
 		TEST(test_change_lets_calls_finish),
 		TEST(test_many_changes),
 		TEST(test_one_url_two_ways),
+		TEST(test_held_calls_go_the_new_way),
+		TEST(test_held_calls_by_a_unix_socket),
+		TEST(test_held_calls_during_changes),
 		TEST(test_unix_socket),
 		TEST(test_no_unix_socket),
 		TEST(test_unix_socket_closed_by_the_server),
