@@ -290,7 +290,8 @@ int conf_read_file(struct conf *conf, const char *path,
 	if (err)
 		return conf_fail(reterr, err, path, "%s", strerror(-err));
 	err = conf_read_text(conf, path, text, len, reterr);
-	explicit_bzero(text, len);
+	if (text)
+		explicit_bzero(text, len);
 	free(text);
 	return err;
 }

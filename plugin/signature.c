@@ -106,40 +106,46 @@ void signature_forget(struct signature_keys *keys)
 
 /* ---- signatures ---- */
 
-static void make_v1(const struct signature_key *key, const char *head,
+/* What is signed before the body. */
+struct head {
+	char text[128];
+	size_t len;
+};
+
+static void make_v1(const struct signature_key *key, const struct head *head,
 		    const void *body, size_t len,
 		    uint8_t ret[static crypto_auth_hmacsha256_BYTES])
 {
 	crypto_auth_hmacsha256_state state;
 
 	crypto_auth_hmacsha256_init(&state, key->bytes, key->len);
-	crypto_auth_hmacsha256_update(&state, (const uint8_t *)head,
-				      strlen(head));
+	crypto_auth_hmacsha256_update(&state, (const uint8_t *)head->text,
+				      head->len);
 	crypto_auth_hmacsha256_update(&state, body, len);
 	crypto_auth_hmacsha256_final(&state, ret);
 	sodium_memzero(&state, sizeof(state));
 }
 
 /* Ed25519 goes over its message twice. */
-static int make_v1a(const struct signature_key *key, const char *head,
+static int make_v1a(const struct signature_key *key, const struct head *head,
 		    const void *body, size_t len,
 		    uint8_t ret[static crypto_sign_BYTES])
 {
-	size_t used = strlen(head);
-	uint8_t *whole = malloc(used + len + 1);
+	size_t size = head->len + len;
+	uint8_t *whole = malloc(size);
 
 	if (!whole)
 		return -ENOMEM;
-	memcpy(whole, head, used);
+	memcpy(whole, head->text, head->len);
 	if (len)
-		memcpy(whole + used, body, len);
-	crypto_sign_detached(ret, NULL, whole, used + len, key->bytes);
-	sodium_memzero(whole, used + len); /* with a password */
+		memcpy(whole + head->len, body, len);
+	crypto_sign_detached(ret, NULL, whole, size, key->bytes);
+	sodium_memzero(whole, size); /* with a password */
 	free(whole);
 	return 0;
 }
 
-static int make_one(const struct signature_key *key, const char *head,
+static int make_one(const struct signature_key *key, const struct head *head,
 		    const void *body, size_t len, char *ret, size_t size)
 {
 	uint8_t signature[crypto_sign_BYTES];
@@ -164,17 +170,18 @@ int signature_make(const struct signature_keys *keys, const char *id,
 		   const char *timestamp, const void *body, size_t len,
 		   char ret[static SIGNATURE_LEN])
 {
-	char head[128];
+	struct head head;
 	size_t used = 0;
 
-	snprintf(head, sizeof(head), "%s.%s.", id, timestamp);
+	snprintf(head.text, sizeof(head.text), "%.64s.%.32s.", id, timestamp);
+	head.len = strlen(head.text);
 	ret[0] = '\0';
 	for (size_t i = 0; i < keys->count; i++) {
 		int err;
 
 		if (i)
 			ret[used++] = ' ';
-		err = make_one(&keys->keys[i], head, body, len, ret + used,
+		err = make_one(&keys->keys[i], &head, body, len, ret + used,
 			       SIGNATURE_LEN - used);
 		if (err)
 			return err;

@@ -303,13 +303,15 @@ class Forward(BrokerTest):
         ep.answers["auth_on_register"] = kept(60)
         b = self.hooked(ep, LOGIN, FORWARD, lines=ca.listener(port))
         context = ca.context("big")
-        for i in range(300):
+        rounds = 300 if self.scale == 1 else 20
+        for i in range(rounds):
             c = self.log_in(port, context=context)
             c.disconnect()
             c.close()
-            if i == 100:
+            if i == rounds // 3:
                 before = b.rss()
-        self.assertLess(b.rss() - before, 3000)
+        if self.scale == 1:     # a sanitizer holds on to memory
+            self.assertLess(b.rss() - before, 3000)
         r = ep.wait_for("auth_on_register")
         self.assertEqual(base64.b64decode(r["client_cert"]), ca.der("big"))
 

@@ -176,11 +176,13 @@ static bool read_conn(struct building *b, const struct json *conn)
 {
 	struct listener_info *info = json_alloc(b->arena, sizeof(*info));
 
-	info->has_listener = true;
-	info->addr = text_of(json_get(conn, "listener_addr"));
-	info->type = text_of(json_get(conn, "listener_type"));
-	info->client_cert = text_of(json_get(conn, "client_cert"));
-	info->port = (int)json_number(conn, "listener_port", -1);
+	*info = (struct listener_info){
+		.has_listener = true,
+		.addr = text_of(json_get(conn, "listener_addr")),
+		.type = text_of(json_get(conn, "listener_type")),
+		.client_cert = text_of(json_get(conn, "client_cert")),
+		.port = (int)json_number(conn, "listener_port", -1),
+	};
 	b->ev->listener = info;
 	return conn->kind == JSON_OBJECT;
 }

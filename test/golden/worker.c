@@ -81,9 +81,10 @@ static const struct broker_ops ops = {
 /* ---- life ---- */
 
 /* What VerneMQ has nothing of: it sends a notification once (decision 19), and
- * waits for as long as it takes (decision 8). */
+ * waits for as long as it takes (decision 8); and what is its listeners'. */
 static const struct settings_opt as_vernemq[] = {
 	{ "vmq_webhooks.retries", "0" },
+	{ "vmq_webhooks.forward_connection_opts", "on" },
 	{ "vmq_webhooks.blocking_timeout", "600000" },
 	{ "vmq_webhooks.blocking_budget", "1000" },
 };
