@@ -11,6 +11,7 @@
 #include "plugin/hook.h"
 #include "plugin/hook_table.h"
 #include "plugin/json_writer.h"
+#include "plugin/redact.h"
 #include "plugin/settings.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
@@ -56,7 +57,7 @@ static void show_row(struct json_writer *w, const struct webhook *hook,
 
 	json_open(w, NULL, '{');
 	json_text(w, "hook", bytes_of(hook_table[hook->hook].name));
-	json_text(w, "endpoint", bytes_of(hook->endpoint));
+	json_text(w, "endpoint", bytes_of(hook->shown));
 	json_bool(w, "base64payload", hook->codec.base64_payload);
 	json_int(w, "response_timeout", hook->timeout_ms);
 	if (origin) {
@@ -289,7 +290,7 @@ static void cache_row(struct json_writer *w, const struct webhook *hook,
 		return; /* as VerneMQ's, a row comes with first use */
 	json_open(w, NULL, '{');
 	json_text(w, "stat", bytes_of(stat_table[stat].name));
-	json_text(w, "endpoint", bytes_of(hook->endpoint));
+	json_text(w, "endpoint", bytes_of(hook->shown));
 	json_text(w, "hook", bytes_of(hook_table[hook->hook].name));
 	json_int(w, "value", (int64_t)value);
 	json_close(w, '}');
@@ -426,6 +427,17 @@ static bool keep_text(struct clear_mail *mail, int i,
 	return mail->texts[i] != NULL;
 }
 
+/* As `show` has it, with password or without. */
+static bool keep_endpoint(struct clear_mail *mail,
+			  const struct admin_value *value)
+{
+	if (!value->given)
+		return true;
+	mail->texts[0] = redact_url(value->text);
+	mail->selection.endpoint = mail->texts[0];
+	return mail->texts[0] != NULL;
+}
+
 static struct clear_mail *clear_mail_create(const struct job *job)
 {
 	const struct admin_value *args = job->req->args;
@@ -441,7 +453,7 @@ static struct clear_mail *clear_mail_create(const struct job *job)
 	mail->kick = args[ADMIN_KICK].given;
 	s = &mail->selection;
 	s->hook = args[ADMIN_HOOK].given ? args[ADMIN_HOOK].number : HOOK_COUNT;
-	if (keep_text(mail, 0, &args[ADMIN_ENDPOINT], &s->endpoint) &&
+	if (keep_endpoint(mail, &args[ADMIN_ENDPOINT]) &&
 	    keep_text(mail, 1, &args[ADMIN_CLIENT_ID], &s->client_id) &&
 	    keep_text(mail, 2, &args[ADMIN_USERNAME], &s->username))
 		return mail;

@@ -204,6 +204,44 @@ static void report_v21(struct plugin *p, const struct settings *s)
 			"this webhook");
 }
 
+static void report_transport(struct plugin *p, const char *what,
+			     const struct transport_settings *t)
+{
+	if (t->way.no_verify)
+		broker_log(p, LOG_LEVEL_WARN,
+			   "%s: verify_peer = off: any server can pass for the "
+			   "endpoint, and read and decide what it is sent",
+			   what);
+	if (t->crlfile_unused)
+		broker_log(p, LOG_LEVEL_WARN,
+			   "%s: crlfile has no effect without use_crls = on",
+			   what);
+	if (t->depth_set)
+		broker_log(p, LOG_LEVEL_WARN,
+			   "%s: depth has no effect: chains of certificates "
+			   "may be as long as OpenSSL accepts",
+			   what);
+}
+
+/* What the default leaves out, once; and of webhooks what is theirs. */
+static void report_transports(struct plugin *p, const struct settings *s)
+{
+	char what[192];
+
+	report_transport(p, "all webhooks that do not say otherwise",
+			 s->transport);
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		for (size_t i = 0; i < s->chained[h]; i++) {
+			const struct webhook *w = &s->chain[h][i];
+
+			snprintf(what, sizeof(what), "vmq_webhooks.%s",
+				 w->name ? w->name : "");
+			if (w->transport != s->transport)
+				report_transport(p, what, w->transport);
+		}
+	}
+}
+
 void broker_report(struct plugin *p, const struct settings *s)
 {
 	broker_log(p, LOG_LEVEL_INFO,
@@ -211,6 +249,7 @@ void broker_report(struct plugin *p, const struct settings *s)
 		   VMQ_WEBHOOKS_VERSION, p->host.version, s->webhooks);
 	report_served(p, s);
 	report_unserved(p, s);
+	report_transports(p, s);
 	if (any(s, HOOK_AUTH_ON_REGISTER))
 		broker_log(p, LOG_LEVEL_INFO,
 			   "auth_on_register is never asked on listeners with "

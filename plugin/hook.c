@@ -12,9 +12,8 @@
 #include "plugin/pending.h"
 #include "plugin/sequence.h"
 
-/* Until they are settings (issue 7): ceilings that hold a flood. */
+/* Ceilings that hold a flood. */
 enum {
-	MAX_REPLY = 1024 * 1024,
 	MAX_PENDING = 65536,
 };
 
@@ -78,17 +77,19 @@ static uint32_t least(uint32_t a, uint32_t b)
 }
 
 static struct pool_endpoint_opts endpoint_opts(const struct settings *s,
-					       const char *url)
+					       const struct webhook *webhook)
 {
 	const struct settings_limits *l = &s->limits;
 
 	return (struct pool_endpoint_opts){
-		.url = url,
+		.name = webhook->target,
+		.url = webhook->endpoint,
+		.transport = webhook->transport->way,
 		.max_connections = l->pool_max_connections,
 		.idle_ms = l->pool_timeout_ms,
 		.max_queue = l->max_queue,
 		.max_queue_bytes = l->max_queue_bytes,
-		.max_reply = MAX_REPLY,
+		.max_reply = webhook->transport->max_reply,
 		.breaker_failures = l->breaker_failures,
 		.breaker_open_ms = l->breaker_open_ms,
 		/* no call is waited for any longer */
@@ -112,13 +113,14 @@ static int configure_pool(const struct settings *s, void *arg)
 		return -ENOMEM;
 	for (int h = 0; h < HOOK_COUNT; h++) {
 		for (size_t i = 0; i < s->chained[h]; i++) {
-			const char *url = s->chain[h][i].endpoint;
+			const struct webhook *webhook = &s->chain[h][i];
 			size_t k = 0;
 
-			while (k < n && strcmp(eps[k].url, url) != 0)
+			while (k < n &&
+			       strcmp(eps[k].name, webhook->target) != 0)
 				k++;
 			if (k == n)
-				eps[n++] = endpoint_opts(s, url);
+				eps[n++] = endpoint_opts(s, webhook);
 		}
 	}
 	err = pool_configure(hooks->pool, eps, n);
@@ -358,7 +360,7 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 	struct hook_headers headers;
 	struct pool_request req = {
 		.kind = message->kind,
-		.endpoint = webhook->endpoint,
+		.endpoint = webhook->target,
 		.headers = headers.list,
 		.timeout_ms = webhook->timeout_ms,
 		.stream = webhook->hook,

@@ -97,8 +97,9 @@ struct pool *hooks_pool(struct hooks *hooks);
 /* What to select: all that agrees in everything given. */
 struct hooks_selection {
 	enum hook_id hook; /* HOOK_COUNT: any */
-	/* NULL: any. Of the client as it goes by now, and the user name that
-	 * it sent at CONNECT. */
+	/* NULL: any. The URL without its user and password (`shown`); of the
+	 * client as it goes by now, and the user name that it sent at
+	 * CONNECT. */
 	const char *endpoint, *client_id, *username;
 };
 

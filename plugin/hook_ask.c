@@ -158,7 +158,7 @@ static const struct verdict *hold(struct question *q)
 	enum pool_look look;
 	int err;
 
-	look = pool_look(q->hooks->pool, asked(q)->endpoint);
+	look = pool_look(q->hooks->pool, asked(q)->target);
 	if (look != POOL_LOOK_GOOD) {
 		if (look == POOL_LOOK_PROBE)
 			inquire(q, POOL_ASIDE, false, NULL);

@@ -25,16 +25,15 @@ static void name_question(struct question *q)
 
 	if (!group->hook) {
 		group->hook = (uint64_t)webhook->hook + 1;
-		group->endpoint =
-			codec_tag(bytes_of(webhook->endpoint), secret);
+		group->endpoint = codec_tag(bytes_of(webhook->shown), secret);
 	}
 	q->kept.group = group;
 	if (!q->ev->listener) {
-		codec_key(q->ev, webhook->endpoint, secret, q->kept.key);
+		codec_key(q->ev, webhook->target, secret, q->kept.key);
 		return;
 	}
 	bare = hook_event(webhook, q->ev);
-	codec_key(&bare, webhook->endpoint, secret, q->kept.key);
+	codec_key(&bare, webhook->target, secret, q->kept.key);
 }
 
 /* What a clear selects by matters to what is stored, not to who looks. */

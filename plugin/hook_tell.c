@@ -94,7 +94,7 @@ static int tell_one(struct hooks *hooks, const struct webhook *webhook,
 	int err;
 
 	/* Before anything is made of it: this may be one of very many. */
-	if (pool_is_full(hooks->pool, webhook->endpoint, webhook->hook))
+	if (pool_is_full(hooks->pool, webhook->target, webhook->hook))
 		return -EBUSY;
 	t = malloc(sizeof(*t));
 	if (!t)

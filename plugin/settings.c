@@ -38,6 +38,7 @@ struct settings *settings_new(void)
 		return NULL;
 	atomic_init(&s->refs, 1);
 	s->enabled = true;
+	transport_keys_init(&s->transport_keys);
 	s->limits = (struct settings_limits){
 		.pool_max_connections = SETTINGS_CONNECTIONS_DEFAULT,
 		.pool_timeout_ms = SETTINGS_POOL_TIMEOUT_DEFAULT_MS,
@@ -61,6 +62,8 @@ static void webhook_clear(struct webhook *webhook)
 	free(webhook->endpoint);
 	free(webhook->shown);
 	credentials_unref(webhook->call.credentials);
+	free(webhook->target);
+	transport_settings_unref(webhook->transport);
 	stats_unref(webhook->stats);
 }
 
@@ -78,9 +81,12 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 	copy.endpoint = strdup(webhook->endpoint);
 	copy.shown = redact_url(webhook->endpoint);
 	copy.call.credentials = credentials_ref(webhook->call.credentials);
+	copy.transport = transport_settings_ref(webhook->transport);
+	copy.target =
+		transport_settings_name(webhook->transport, webhook->endpoint);
 	copy.stats = stats_ref(stats);
 	if ((webhook->name && !copy.name) || !copy.endpoint || !copy.shown ||
-	    !copy.stats) {
+	    !copy.target || !copy.stats) {
 		webhook_clear(&copy);
 		return -ENOMEM;
 	}
@@ -125,6 +131,7 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->publish_denied = s->publish_denied;
 	copy->call = s->call;
 	credentials_ref(copy->call.credentials);
+	copy->transport = transport_settings_ref(s->transport);
 	copy->admin_socket = strdup(s->admin_socket);
 	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
 	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint))
@@ -211,6 +218,7 @@ int settings_with(const struct settings *s, const struct webhook *hook,
 	int err;
 
 	added.name = NULL;
+	added.transport = s->transport;
 	added.retries = s->limits.retries;
 	added.max_event_age_ms = s->limits.max_event_age_ms;
 	added.call = settings_call_of(s, hook->hook);
@@ -262,5 +270,7 @@ void settings_unref(struct settings *s)
 	free(s->mountpoint);
 	free(s->admin_socket);
 	credentials_unref(s->call.credentials);
+	transport_keys_clear(&s->transport_keys);
+	transport_settings_unref(s->transport);
 	free(s);
 }

@@ -16,6 +16,7 @@
 #include "plugin/codec.h"
 #include "plugin/credentials.h"
 #include "plugin/event.h"
+#include "plugin/settings_transport.h"
 
 /* A kind of log line about one webhook that may come often: said once, then
  * counted and summed up. Broker's thread only. */
@@ -82,13 +83,15 @@ struct call_opts {
 /* One endpoint on one hook. */
 struct webhook {
 	enum hook_id hook;
-	char *name;          /* in the configuration; NULL: registered at
+	char *name;     /* in the configuration; NULL: registered at
 			      * run time */
-	char *endpoint;      /* the URL, verbatim */
-	char *shown;         /* the same without its user and password */
-	uint32_t timeout_ms; /* `response_timeout` */
-	unsigned on_error;   /* enum on_error */
-	bool blocking;       /* wait where one could go on */
+	char *endpoint; /* the URL, verbatim */
+	char *shown;    /* the same without its user and password */
+	char *target;   /* what it is to the pool; not to be shown */
+	struct transport_settings *transport; /* how to get there */
+	uint32_t timeout_ms;                  /* `response_timeout` */
+	unsigned on_error;                    /* enum on_error */
+	bool blocking;                        /* wait where one could go on */
 	bool cache_refusals; /* keep refusals that say max-age, too */
 	/* Of notifications: how often one is sent again, and how long it may
 	 * wait to be sent. */
@@ -142,7 +145,10 @@ struct settings {
 	size_t chained[HOOK_COUNT];
 	size_t webhooks; /* in all chains */
 	struct settings_limits limits;
-	struct call_opts call; /* of who sets none */
+	struct call_opts call;                /* of who sets none */
+	struct transport_keys transport_keys; /* in the making only */
+	/* Of webhooks that set nothing of their own. */
+	struct transport_settings *transport;
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
 	unsigned default_policy, read_checks, publish_denied;
@@ -172,8 +178,8 @@ int settings_load(const struct settings_opt *opts, size_t n,
 const char *settings_mountpoint(const struct settings *s, unsigned port);
 
 /* A copy of `s` with one webhook more, at the end of its chain; `hook` is
- * copied; its name and stats are ignored, and retries, age and what its calls
- * carry are those of `s`. Returns 0; -EEXIST (the hook has that endpoint);
+ * copied; its name and stats are ignored, and retries, age, transport and
+ * what its calls carry are those of `s`. Returns 0; -EEXIST (the hook has that endpoint);
  * -EINVAL (URL, timeout, too many) with `reterr`; or -ENOMEM. */
 int settings_with(const struct settings *s, const struct webhook *hook,
 		  struct settings **ret, struct conf_error *reterr);

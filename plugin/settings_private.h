@@ -7,12 +7,13 @@
 
 #include "plugin/settings.h"
 
-/* The defaults, no webhook, one reference; `admin_socket` is yet NULL.
+/* The defaults, no webhook, one reference; `admin_socket` and `transport` are
+ * yet NULL.
  * NULL: no memory. */
 struct settings *settings_new(void);
 
-/* Copy a webhook to the end of its chain. It shares `stats`, or has fresh
- * ones when that is NULL. Returns 0 or -ENOMEM, `s` unchanged. */
+/* Copy a webhook to the end of its chain; `shown` and `target` are made. It
+ * shares `stats`, or has fresh ones when that is NULL. Returns 0 or -ENOMEM, `s` unchanged. */
 int settings_append(struct settings *s, const struct webhook *webhook,
 		    struct webhook_stats *stats);
 

@@ -32,6 +32,7 @@ struct draft {
 	uint32_t retries, max_event_age; /* UNSET: those of all */
 	unsigned on_error;
 	struct call_draft call;
+	struct transport_keys transport;
 };
 
 /* A listener of which the mountpoint was read. */
@@ -74,15 +75,6 @@ static int check_mountpoint(const char *value,
 	snprintf(reterr, CONF_REASON_LEN,
 		 "no mountpoint; allowed: what the listener's mount_point is, "
 		 "without wildcards and not beginning with $");
-	return -EINVAL;
-}
-
-/* To take a TLS setting and not act on it would be worse than to refuse. */
-static int check_later(const char *value, char reterr[static CONF_REASON_LEN])
-{
-	(void)value;
-	snprintf(reterr, CONF_REASON_LEN,
-		 "not supported yet by this version: remove the key");
 	return -EINVAL;
 }
 
@@ -168,14 +160,7 @@ static const struct conf_directive global_keys[] = {
 		.check = check_mountpoint,
 	},
 	{ .name = "clique_lead_line", .type = CONF_NONE },
-	{ .name = "cafile", .type = CONF_NONE, .check = check_later },
-	{ .name = "certfile", .type = CONF_NONE, .check = check_later },
-	{ .name = "keyfile", .type = CONF_NONE, .check = check_later },
-	{ .name = "keyfile_password", .type = CONF_NONE, .check = check_later },
-	{ .name = "tls_version", .type = CONF_NONE, .check = check_later },
-	{ .name = "verify_peer", .type = CONF_NONE, .check = check_later },
-	{ .name = "use_crls", .type = CONF_NONE, .check = check_later },
-	{ .name = "depth", .type = CONF_NONE, .check = check_later },
+	TRANSPORT_ROWS(struct settings, transport_keys),
 	{ 0 },
 };
 
@@ -240,6 +225,7 @@ static const struct conf_directive webhook_keys[] = {
 		.max = SETTINGS_AGE_MAX_MS,
 		.unit = "ms",
 	},
+	TRANSPORT_ROWS(struct draft, transport),
 	{ 0 },
 };
 
@@ -299,6 +285,7 @@ static int open_settings(void *root, const char *segment, const char *place,
 
 static void draft_free(struct draft *d)
 {
+	transport_keys_clear(&d->transport);
 	conf_release(webhook_keys, d);
 	call_draft_clear(&d->call);
 	free(d->name);
@@ -338,6 +325,7 @@ static struct draft *draft_new(const char *name, const char *place)
 	d->retries = UNSET;
 	d->max_event_age = UNSET;
 	call_draft_init(&d->call);
+	transport_keys_init(&d->transport);
 	if (d->name && d->place)
 		return d;
 	draft_free(d);
@@ -495,6 +483,44 @@ static int out_of_memory(struct conf_error *reterr)
 	return -ENOMEM;
 }
 
+/* One way for all who set the same. */
+static struct transport_settings *find_transport(
+	const struct settings *s, const struct transport_settings *like)
+{
+	if (strcmp(s->transport->id, like->id) == 0)
+		return s->transport;
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		for (size_t i = 0; i < s->chained[h]; i++) {
+			const struct webhook *w = &s->chain[h][i];
+
+			if (strcmp(w->transport->id, like->id) == 0)
+				return w->transport;
+		}
+	}
+	return NULL;
+}
+
+/* Returns 0 with one reference, or -EINVAL or -ENOMEM. */
+static int make_transport(const struct settings *s, const struct draft *d,
+			  struct transport_settings **ret,
+			  struct conf_error *reterr)
+{
+	struct transport_settings *made, *other;
+	char why[256] = "";
+	int err;
+
+	err = transport_settings_load(&d->transport, &s->transport_keys, &made,
+				      why);
+	if (err == -EINVAL)
+		return fail(reterr, d, why, "");
+	if (err)
+		return out_of_memory(reterr);
+	other = find_transport(s, made);
+	*ret = transport_settings_ref(other ? other : made);
+	transport_settings_unref(made);
+	return 0;
+}
+
 static int append_draft(struct settings *s, struct draft *d,
 			struct conf_error *reterr)
 {
@@ -514,13 +540,19 @@ static int append_draft(struct settings *s, struct draft *d,
 	char reason[CONF_REASON_LEN] = "";
 	int err;
 
+	err = make_transport(s, d, &webhook.transport, reterr);
+	if (err)
+		return err;
 	err = call_draft_finish(&d->call, s, d->hook, &webhook.call, reason);
 	if (err == -EINVAL)
-		return fail(reterr, d, reason, "");
-	if (!err)
+		fail(reterr, d, reason, "");
+	else if (!err)
 		err = settings_append(s, &webhook, NULL);
+	if (err == -ENOMEM)
+		out_of_memory(reterr);
 	credentials_unref(webhook.call.credentials);
-	return err ? out_of_memory(reterr) : 0;
+	transport_settings_unref(webhook.transport);
+	return err;
 }
 
 static int add_webhook(struct settings *s, struct draft *d,
@@ -540,12 +572,25 @@ static int add_webhook(struct settings *s, struct draft *d,
 	return append_draft(s, d, reterr);
 }
 
+/* What holds for all has no place of its own when its keys do not fit. */
+static int make_default_transport(struct settings *s, struct conf_error *reterr)
+{
+	char why[256] = "out of memory";
+	int err = transport_settings_load(&s->transport_keys, NULL,
+					  &s->transport, why);
+
+	if (err)
+		snprintf(reterr->text, sizeof(reterr->text), "%s%s",
+			 err == -EINVAL ? "vmq_webhooks." : "", why);
+	return err;
+}
+
 static int finish(struct drafts *drafts, struct conf_error *reterr)
 {
 	struct settings *s = drafts->settings;
 	const struct mount_draft *m;
 	struct draft *d;
-	int err = 0;
+	int err;
 
 	s->admin_socket_given = s->admin_socket != NULL;
 	if (!s->admin_socket)
@@ -553,10 +598,12 @@ static int finish(struct drafts *drafts, struct conf_error *reterr)
 	if (!s->admin_socket)
 		return out_of_memory(reterr);
 	call_draft_global(&drafts->call, &s->call);
+	err = make_default_transport(s, reterr);
 	for (d = drafts->first; !err && d; d = d->next)
 		err = add_webhook(s, d, reterr);
 	for (m = drafts->mounts; !err && m; m = m->next)
 		err = settings_mount(s, m->port, m->mountpoint);
+	transport_keys_clear(&s->transport_keys);
 	return err;
 }
 

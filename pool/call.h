@@ -14,6 +14,7 @@
 
 struct endpoint;
 struct lane;
+struct route;
 struct transfer;
 
 enum call_place {
@@ -52,12 +53,14 @@ struct pool_call {
 	enum call_place place;
 	struct lane *lane;
 	struct transfer *transfer;
+	struct route *route;     /* the transfer's */
 	struct loop_timer timer; /* what is due depends on the place */
 	int timer_error;         /* it ends with this; 0: as the place says */
 	int64_t sent_ms;         /* the last attempt; 0: none */
 	uint32_t attempts;
-	bool probe;      /* the last attempt was one */
-	bool own, ended; /* hold.h: its, and over */
+	bool probe;        /* the last attempt was one */
+	bool own, ended;   /* hold.h: its, and over */
+	uint32_t refusals; /* for ended connections, so far */
 
 	struct pool_reply reply;
 	uint32_t retry_after_s; /* the reply asks for it; 0: it does not */

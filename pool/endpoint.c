@@ -11,7 +11,12 @@
 #include "pool/multi.h"
 #include "pool/queue.h"
 #include "pool/transfer.h"
-#include "pool/url.h"
+#include "pool/transport.h"
+
+/* A server may end connections, but not all of them. */
+enum {
+	REFUSALS_MAX = 5,
+};
 
 /* Before a retry: so long for the first, twice as long for each further one,
  * less up to a half by chance. */
@@ -34,18 +39,26 @@ struct common {
 	struct counters counters[2]; /* of the first, of its twin */
 };
 
+/* A way to the endpoint, and what goes by it. When the transport changes new
+ * calls take a new one, and this ends with its calls. */
+struct route {
+	struct endpoint *ep;
+	struct route *next; /* of those that end */
+	struct transport *way;
+	/* Made by the first call, gone when its connections are. */
+	struct multi *multi;
+	struct transfer *spare; /* last used first */
+};
+
 struct endpoint {
-	char *name;                     /* immutable: the url as given */
-	char *url;                      /* as curl gets it */
-	struct pool_endpoint_opts opts; /* but for the url */
+	char *name;                     /* immutable */
+	struct pool_endpoint_opts opts; /* but for what points elsewhere */
 	struct loop *loop;
 	endpoint_ended_fn *ended;
 	void *arg;
 	struct endpoint *next; /* the owner's */
 
-	/* Made by the first call, gone when its connections are. */
-	struct multi *multi;
-	struct transfer *spare; /* last used first */
+	struct route *route, *ending;
 
 	struct queue queue;
 	struct common *common;
@@ -69,15 +82,25 @@ static void gauge(_Atomic uint32_t *value, uint32_t n)
 	atomic_store_explicit(value, n, memory_order_relaxed);
 }
 
+static uint32_t count_connections(const struct endpoint *ep)
+{
+	const struct route *route;
+	uint32_t n = 0;
+
+	if (ep->route->multi)
+		n = multi_connections(ep->route->multi);
+	for (route = ep->ending; route; route = route->next)
+		n += route->multi ? multi_connections(route->multi) : 0;
+	return n;
+}
+
 static void update_gauges(struct endpoint *ep)
 {
-	uint32_t resting = ep->multi ? multi_resting(ep->multi) : 0;
-
 	gauge(&ep->stats->queued, ep->queue.waiting);
 	atomic_store_explicit(&ep->stats->queued_bytes, ep->queue.waiting_bytes,
 			      memory_order_relaxed);
 	gauge(&ep->stats->in_flight, ep->queue.n_sent);
-	gauge(&ep->stats->connections, ep->queue.n_sent + resting);
+	gauge(&ep->stats->connections, count_connections(ep));
 	gauge(&ep->full_streams,
 	      queue_full_streams(&ep->queue, ep->opts.max_connections,
 				 breaker_is_open(ep->breaker),
@@ -152,6 +175,29 @@ bool endpoint_is_full(struct endpoint *ep, unsigned stream)
  * The end of a call
  */
 
+static void release_transfer(struct pool_call *call)
+{
+	struct route *route = call->route;
+
+	if (!call->transfer)
+		return;
+	transfer_release(call->transfer);
+	if (transfer_is_worn(call->transfer))
+		transfer_destroy(call->transfer);
+	else
+		route->spare = transfer_push(route->spare, call->transfer);
+	call->transfer = NULL;
+	call->route = NULL;
+}
+
+/* Out of libcurl's hands. */
+static void stop_transfer(struct pool_call *call)
+{
+	if (call->transfer)
+		multi_remove(call->route->multi, transfer_easy(call->transfer),
+			     transfer_claim(call->transfer));
+}
+
 /* The reply is filled in. One that held the owner's thread for all of its
  * time did so in vain, and be it for a connection. */
 static void end_call(struct endpoint *ep, struct pool_call *call)
@@ -161,11 +207,7 @@ static void end_call(struct endpoint *ep, struct pool_call *call)
 	loop_timer_cancel(ep->loop, &call->timer);
 	queue_leave(&ep->queue, call);
 	count_end(ep, call);
-	if (call->transfer) {
-		transfer_release(call->transfer);
-		ep->spare = transfer_push(ep->spare, call->transfer);
-		call->transfer = NULL;
-	}
+	release_transfer(call);
 	update_gauges(ep);
 	ep->ended(call, ep->arg);
 }
@@ -184,53 +226,66 @@ static void end_with_error(struct endpoint *ep, struct pool_call *call,
 static void on_done(CURL *easy, CURLcode result, void *arg);
 static void on_stuck(CURL *easy, int error, void *arg);
 static void on_broken(int error, void *arg);
-static void on_closing(void *arg);
-static void on_spent(void *arg);
+static int renew_route(struct endpoint *ep);
+static void on_changed(void *arg);
+static void on_spent(struct multi *m, void *arg);
+static struct claim *claim_of(CURL *easy);
 static void on_call_timer(struct loop *loop, void *arg);
 
-static int need_multi(struct endpoint *ep)
+static int need_multi(struct route *route)
 {
+	const struct endpoint *ep = route->ep;
 	const struct multi_events events = {
 		.done = on_done,
 		.stuck = on_stuck,
+		.claim_of = claim_of,
 		.broken = on_broken,
-		.closing = on_closing,
+		.changed = on_changed,
 		.spent = on_spent,
-		.arg = ep,
+		.arg = route,
 	};
 	int r;
 
-	if (ep->multi)
+	if (route->multi)
 		return 0;
-	r = multi_create(&ep->multi, ep->loop, &events);
-	if (!r)
-		multi_limit(ep->multi, ep->opts.max_connections,
-			    ep->opts.idle_ms);
-	return r;
+	r = multi_create(&route->multi, ep->loop, &events);
+	if (r)
+		return r;
+	multi_set_way(route->multi, transport_may_multiplex(route->way),
+		      transport_lifetime_ms(route->way));
+	multi_limit(route->multi, ep->opts.max_connections, ep->opts.idle_ms);
+	return 0;
 }
 
 static int send_call(struct endpoint *ep, struct pool_call *call)
 {
+	struct route *route;
 	struct transfer *t;
 	int r;
 
-	r = need_multi(ep);
+	r = renew_route(ep);
 	if (r)
 		return r;
-	t = transfer_pop(&ep->spare);
+	route = ep->route;
+	r = need_multi(route);
+	if (r)
+		return r;
+	t = transfer_pop(&route->spare);
 	if (!t)
-		r = transfer_create(&t, ep->url, ep->multi);
+		r = transfer_create(&t, route->way, route->multi);
 	if (r)
 		return r;
 	r = transfer_begin(t, call, &ep->opts);
 	if (!r)
-		r = multi_add(ep->multi, transfer_easy(t));
+		r = multi_add(route->multi, transfer_easy(t),
+			      transfer_claim(t));
 	if (r) {
 		transfer_release(t);
-		ep->spare = transfer_push(ep->spare, t);
+		route->spare = transfer_push(route->spare, t);
 		return r;
 	}
 	call->transfer = t;
+	call->route = route;
 	return 0;
 }
 
@@ -436,9 +491,7 @@ static bool try_again(struct endpoint *ep, struct pool_call *call)
 		call->retried++;
 	}
 	call->probe = false;
-	transfer_release(call->transfer);
-	ep->spare = transfer_push(ep->spare, call->transfer);
-	call->transfer = NULL;
+	release_transfer(call);
 	call_reset_reply(call);
 	queue_rest(&ep->queue, call);
 	loop_timer_set(ep->loop, &call->timer, due);
@@ -459,23 +512,36 @@ static void end_attempt(struct endpoint *ep, struct pool_call *call)
  * Events
  */
 
-/* Nothing was sent, so the same call on another connection. */
-static int send_again(struct endpoint *ep, struct transfer *t)
+/* Nothing was sent, so the same call on another connection: of the route that
+ * is in use now. */
+static int send_again(struct endpoint *ep, struct pool_call *call)
 {
-	multi_remove(ep->multi, transfer_easy(t));
+	struct transfer *t = call->transfer;
+	struct route *route = call->route;
+	int r;
+
+	stop_transfer(call);
+	r = renew_route(ep);
+	if (r)
+		return r;
+	if (route != ep->route || transfer_is_worn(t)) {
+		release_transfer(call);
+		return send_call(ep, call);
+	}
 	transfer_rewind(t);
-	return multi_add(ep->multi, transfer_easy(t));
+	return multi_add(route->multi, transfer_easy(t), transfer_claim(t));
 }
 
 static void on_done(CURL *easy, CURLcode result, void *arg)
 {
-	struct endpoint *ep = arg;
+	struct endpoint *ep = ((struct route *)arg)->ep;
 	struct transfer *t = transfer_of(easy);
 	struct pool_call *call = transfer_call(t);
 	int r;
 
-	if (transfer_is_stale(t, result)) {
-		r = send_again(ep, t);
+	if (transfer_is_stale(t, result) &&
+	    (!transfer_was_refused(t) || call->refusals++ < REFUSALS_MAX)) {
+		r = send_again(ep, call);
 		if (!r)
 			return;
 		end_with_curl_error(ep, call, r);
@@ -483,14 +549,19 @@ static void on_done(CURL *easy, CURLcode result, void *arg)
 		return;
 	}
 	transfer_finish(t, result);
-	multi_remove(ep->multi, easy);
+	stop_transfer(call);
 	end_attempt(ep, call);
+}
+
+static struct claim *claim_of(CURL *easy)
+{
+	return transfer_claim(transfer_of(easy));
 }
 
 /* Inside libcurl nothing can be removed: a timer does it. */
 static void on_stuck(CURL *easy, int error, void *arg)
 {
-	struct endpoint *ep = arg;
+	struct endpoint *ep = ((struct route *)arg)->ep;
 	struct pool_call *call = transfer_call(transfer_of(easy));
 
 	if (!call || call->place != CALL_SENT)
@@ -530,8 +601,7 @@ static void end_sent(struct endpoint *ep, struct pool_call *call)
 	else
 		fail_too_late(call);
 	call->timer_error = 0;
-	if (call->transfer)
-		multi_remove(ep->multi, transfer_easy(call->transfer));
+	stop_transfer(call);
 	end_attempt(ep, call);
 }
 
@@ -561,38 +631,118 @@ static void on_probe_timer(struct loop *loop, void *arg)
 	start_ready(arg);
 }
 
-static void drop_multi(struct endpoint *ep)
+/*
+ * Routes
+ */
+
+/* With a reference more to `way`; or NULL without memory. */
+static struct route *create_route(struct endpoint *ep, struct transport *way)
+{
+	struct route *route = calloc(1, sizeof(*route));
+
+	if (!route)
+		return NULL;
+	route->ep = ep;
+	route->way = transport_ref(way);
+	return route;
+}
+
+static void drop_multi(struct route *route)
 {
 	struct transfer *t;
 
-	while ((t = transfer_pop(&ep->spare)))
+	while ((t = transfer_pop(&route->spare)))
 		transfer_destroy(t);
-	multi_destroy(ep->multi);
-	ep->multi = NULL;
-	update_gauges(ep);
+	multi_destroy(route->multi);
+	route->multi = NULL;
+}
+
+static void destroy_route(struct route *route)
+{
+	if (!route)
+		return;
+	drop_multi(route);
+	transport_unref(route->way);
+	free(route);
+}
+
+/* Out of the list of those that end. */
+static void end_route(struct endpoint *ep, struct route *route)
+{
+	struct route **at = &ep->ending;
+
+	while (*at != route)
+		at = &(*at)->next;
+	*at = route->next;
+	destroy_route(route);
+}
+
+/* Nothing begins on the route in use any more; `route` takes its place. */
+static void replace_route(struct endpoint *ep, struct route *route)
+{
+	struct route *old = ep->route;
+
+	ep->route = route;
+	if (!old->multi) {
+		destroy_route(old);
+		return;
+	}
+	old->next = ep->ending;
+	ep->ending = old;
+	multi_retire(old->multi);
+}
+
+/* The same way once more if it is time: libcurl cannot be told to leave a
+ * connection to the requests that are on it. */
+static int renew_route(struct endpoint *ep)
+{
+	struct route *route;
+
+	if (!ep->route->multi || !multi_is_outlived(ep->route->multi))
+		return 0;
+	route = create_route(ep, ep->route->way);
+	if (!route)
+		return -ENOMEM;
+	replace_route(ep, route);
+	return 0;
 }
 
 static void on_broken(int error, void *arg)
 {
-	struct endpoint *ep = arg;
-	struct pool_call *call;
+	struct route *route = arg;
+	struct endpoint *ep = route->ep;
+	struct pool_call *call, *next;
 
-	while ((call = ep->queue.sent) != NULL) {
-		multi_remove(ep->multi, transfer_easy(call->transfer));
+	for (call = ep->queue.sent; call; call = next) {
+		next = call->next;
+		if (call->route != route)
+			continue;
+		stop_transfer(call);
 		end_with_curl_error(ep, call, error);
 	}
-	drop_multi(ep);
+	if (route != ep->route)
+		end_route(ep, route);
+	else
+		drop_multi(route);
 	start_ready(ep);
 }
 
-static void on_closing(void *arg)
+static void on_changed(void *arg)
 {
-	update_gauges(arg);
+	update_gauges(((struct route *)arg)->ep);
 }
 
-static void on_spent(void *arg)
+static void on_spent(struct multi *m, void *arg)
 {
-	drop_multi(arg);
+	struct route *route = arg;
+	struct endpoint *ep = route->ep;
+
+	(void)m;
+	if (route != ep->route)
+		end_route(ep, route);
+	else
+		drop_multi(route);
+	update_gauges(ep);
 }
 
 /*
@@ -604,7 +754,8 @@ static void take_limits(struct endpoint *ep,
 			const struct pool_endpoint_opts *opts)
 {
 	ep->opts = *opts;
-	ep->opts.url = NULL;
+	ep->opts.name = ep->opts.url = NULL;
+	ep->opts.transport = (struct pool_transport){ .no_verify = false };
 	if (ep->stats != &ep->common->counters[0])
 		return;
 	ep->breaker->max_failures = opts->breaker_failures;
@@ -618,14 +769,13 @@ static void common_unref(struct common *common)
 		free(common);
 }
 
-/* `common`: a reference for it, or NULL for one of its own. */
+/* `common`: a reference for it, or NULL for one of its own; likewise `way`. */
 static int create(struct endpoint **ret, struct common *common,
-		  struct loop *loop, const struct pool_endpoint_opts *opts,
+		  const char *name, struct transport *way, struct loop *loop,
+		  const struct pool_endpoint_opts *opts,
 		  endpoint_ended_fn *ended, void *arg)
 {
 	struct endpoint *ep;
-	char why[128];
-	int r;
 
 	ep = calloc(1, sizeof(*ep));
 	if (!ep)
@@ -641,14 +791,14 @@ static int create(struct endpoint **ret, struct common *common,
 	take_limits(ep, opts);
 	ep->probe_timer.fn = on_probe_timer;
 	ep->probe_timer.arg = ep;
-	ep->name = strdup(opts->url);
+	ep->name = strdup(name);
 	ep->loop = loop;
 	ep->ended = ended;
 	ep->arg = arg;
-	r = ep->name ? url_normalise(opts->url, &ep->url, why) : -ENOMEM;
-	if (r) {
+	ep->route = create_route(ep, way);
+	if (!ep->name || !ep->route) {
 		endpoint_destroy(ep);
-		return r;
+		return -ENOMEM;
 	}
 	*ret = ep;
 	return 0;
@@ -658,23 +808,32 @@ int endpoint_create(struct endpoint **ret, struct loop *loop,
 		    const struct pool_endpoint_opts *opts,
 		    endpoint_ended_fn *ended, void *arg)
 {
+	struct transport *way;
+	int r;
+
 	if (!opts->max_connections || !opts->breaker_failures)
 		return -EINVAL;
-	return create(ret, NULL, loop, opts, ended, arg);
+	r = transport_create(&way, opts->url, &opts->transport);
+	if (r)
+		return r;
+	r = create(ret, NULL, opts->name ? opts->name : opts->url, way, loop,
+		   opts, ended, arg);
+	transport_unref(way);
+	return r;
 }
 
 int endpoint_create_twin(struct endpoint **ret, struct endpoint *of,
 			 struct loop *loop,
 			 const struct pool_endpoint_opts *opts,
-			 endpoint_ended_fn *ended, void *arg)
+			 struct transport *way, endpoint_ended_fn *ended,
+			 void *arg)
 {
-	return create(ret, of->common, loop, opts, ended, arg);
+	return create(ret, of->common, of->name, way, loop, opts, ended, arg);
 }
 
 static void cancel(struct endpoint *ep, struct pool_call *call)
 {
-	if (call->transfer)
-		multi_remove(ep->multi, transfer_easy(call->transfer));
+	stop_transfer(call);
 	end_with_error(ep, call, -ECANCELED, "the broker is stopping");
 }
 
@@ -707,10 +866,11 @@ void endpoint_destroy(struct endpoint *ep)
 		return;
 	cancel_calls(ep);
 	loop_timer_cancel(ep->loop, &ep->probe_timer);
-	drop_multi(ep);
+	while (ep->ending)
+		end_route(ep, ep->ending);
+	destroy_route(ep->route);
 	common_unref(ep->common);
 	free(ep->name);
-	free(ep->url);
 	free(ep);
 }
 
@@ -719,13 +879,46 @@ const char *endpoint_name(const struct endpoint *ep)
 	return ep->name;
 }
 
-void endpoint_limit(struct endpoint *ep, const struct pool_endpoint_opts *opts)
+struct transport *endpoint_way(const struct endpoint *ep)
+{
+	return ep->route->way;
+}
+
+static void be_limited(struct endpoint *ep,
+		       const struct pool_endpoint_opts *opts)
 {
 	take_limits(ep, opts);
-	if (ep->multi)
-		multi_limit(ep->multi, ep->opts.max_connections,
+	if (ep->route->multi)
+		multi_limit(ep->route->multi, ep->opts.max_connections,
 			    ep->opts.idle_ms);
 	start_ready(ep);
+}
+
+void endpoint_adopt(struct endpoint *ep, struct endpoint *other)
+{
+	struct route *route = other->route;
+
+	if (!transport_equals(ep->route->way, route->way)) {
+		other->route = NULL;
+		route->ep = ep;
+		replace_route(ep, route);
+	}
+	be_limited(ep, &other->opts);
+}
+
+int endpoint_limit(struct endpoint *ep, const struct pool_endpoint_opts *opts,
+		   struct transport *way)
+{
+	struct route *route;
+
+	if (!transport_equals(ep->route->way, way)) {
+		route = create_route(ep, way);
+		if (!route)
+			return -ENOMEM;
+		replace_route(ep, route);
+	}
+	be_limited(ep, opts);
+	return 0;
 }
 
 bool endpoint_is_empty(const struct endpoint *ep)

@@ -1,5 +1,5 @@
 /*
- * endpoint.h - one URL with its connections, its queue and its breaker.
+ * endpoint.h - a URL and a way there, with connections, a queue and a breaker.
  *
  * Inside pool/ only. Dispatcher's thread, but for what says otherwise.
  */
@@ -11,33 +11,46 @@
 
 struct breaker;
 struct endpoint;
+struct transport;
 
 /* A call has ended, its reply is filled in, and it is the receiver's. */
 typedef void endpoint_ended_fn(struct pool_call *call, void *arg);
 
-/* Copies `opts`. Any thread; nothing is opened yet. Returns 0, -EINVAL or
- * -ENOMEM. */
+/* Copies `opts`. Any thread; nothing is opened yet. Returns 0, -EINVAL,
+ * -ENOMEM or -errno. */
 int endpoint_create(struct endpoint **ret, struct loop *loop,
 		    const struct pool_endpoint_opts *opts,
 		    endpoint_ended_fn *ended, void *arg);
 
 /* One of the same name on another thread's loop, with limits of its own, that
- * shares health and counters with `of`. The caller's thread, whose it is then,
- * while `of` is kept from being destroyed. Likewise. */
+ * shares health and counters with `of`, and goes by `way` (referenced) instead
+ * of what `opts` says. The caller's thread, whose it is then, while `of` is
+ * kept from being destroyed. Returns 0 or -ENOMEM. */
 int endpoint_create_twin(struct endpoint **ret, struct endpoint *of,
 			 struct loop *loop,
 			 const struct pool_endpoint_opts *opts,
-			 endpoint_ended_fn *ended, void *arg);
+			 struct transport *way, endpoint_ended_fn *ended,
+			 void *arg);
 
 /* Open calls end with -ECANCELED first. Any thread while it has had no call.
  * NULL is fine. */
 void endpoint_destroy(struct endpoint *ep);
 
-/* The url as given, which is its name. Any thread. */
+/* Its name, as given. Any thread. */
 const char *endpoint_name(const struct endpoint *ep);
 
-/* Take over the limits in `opts`, which has the same url. */
-void endpoint_limit(struct endpoint *ep, const struct pool_endpoint_opts *opts);
+/* The way that new calls go. Borrowed, until another is taken over. */
+struct transport *endpoint_way(const struct endpoint *ep);
+
+/* Take over the limits of `other`, which has the same name and had no call,
+ * and its way if that is not the same. Then `other` is good for nothing but to
+ * be destroyed. */
+void endpoint_adopt(struct endpoint *ep, struct endpoint *other);
+
+/* Likewise of a twin, with limits and way as for endpoint_create_twin().
+ * Returns 0; or -ENOMEM, with nothing changed. */
+int endpoint_limit(struct endpoint *ep, const struct pool_endpoint_opts *opts,
+		   struct transport *way);
 
 /* Takes the call, and ends it in any case, possibly from here. */
 void endpoint_submit(struct endpoint *ep, struct pool_call *call);

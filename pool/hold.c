@@ -99,18 +99,26 @@ static struct endpoint *find(const struct hold *h, const char *name)
 	return twin;
 }
 
-struct endpoint *hold_twin(struct hold *h, struct endpoint *of,
-			   const struct pool_endpoint_opts *opts)
+int hold_update(struct endpoint *twin, const struct pool_endpoint_opts *opts,
+		struct transport *way)
 {
 	struct pool_endpoint_opts own = *opts;
-	struct endpoint *twin = find(h, opts->url);
 
 	own.max_connections = 1;
-	if (twin) {
-		endpoint_limit(twin, &own);
-		return twin;
-	}
-	if (endpoint_create_twin(&twin, of, h->loop, &own, on_ended, h))
+	return endpoint_limit(twin, &own, way);
+}
+
+struct endpoint *hold_twin(struct hold *h, struct endpoint *of,
+			   const struct pool_endpoint_opts *opts,
+			   struct transport *way)
+{
+	struct pool_endpoint_opts own = *opts;
+	struct endpoint *twin = find(h, endpoint_name(of));
+
+	if (twin)
+		return hold_update(twin, opts, way) ? NULL : twin;
+	own.max_connections = 1;
+	if (endpoint_create_twin(&twin, of, h->loop, &own, way, on_ended, h))
 		return NULL;
 	endpoint_set_next(twin, h->twins);
 	h->twins = twin;
@@ -151,15 +159,13 @@ void hold_turn(struct hold *h)
 	receive_ended(h);
 }
 
-void hold_forget(struct hold *h, bool (*is_known)(const char *name, void *arg),
-		 void *arg)
+void hold_forget(struct hold *h, hold_known_fn *is_known, void *arg)
 {
 	struct endpoint *twin, *next, *kept = NULL;
 
 	for (twin = h->twins; twin; twin = next) {
 		next = endpoint_next(twin);
-		if (endpoint_is_empty(twin) &&
-		    !is_known(endpoint_name(twin), arg)) {
+		if (!is_known(twin, arg) && endpoint_is_empty(twin)) {
 			endpoint_destroy(twin);
 		} else {
 			endpoint_set_next(twin, kept);

@@ -18,6 +18,7 @@
 
 struct endpoint;
 struct hold;
+struct transport;
 
 /* With fewer connections than this an endpoint has no twin. */
 #define HOLD_LEAST_CONNECTIONS 4
@@ -31,10 +32,12 @@ int hold_create(struct hold **ret, hold_ended_fn *ended, void *arg);
 /* Open calls end with -ECANCELED first. NULL is fine. */
 void hold_destroy(struct hold *h);
 
-/* The twin of `of`, made when there is none, with the limits of `opts`; or
- * NULL without memory. `of` is kept from being destroyed meanwhile. */
+/* The twin of `of`, made when there is none, with the limits of `opts` and on
+ * the way `way`; or NULL without memory. `of` is kept from being destroyed
+ * meanwhile. */
 struct endpoint *hold_twin(struct hold *h, struct endpoint *of,
-			   const struct pool_endpoint_opts *opts);
+			   const struct pool_endpoint_opts *opts,
+			   struct transport *way);
 
 /* Send the call, if the twin has none under way. Returns whether it has it
  * now. */
@@ -50,8 +53,16 @@ void hold_take(struct hold *h, struct pool_call *call);
 /* Turn the loop once, without waiting, and receive what has ended. */
 void hold_turn(struct hold *h);
 
-/* Drop the twins that `is_known(name)` does not know and that have no call. */
-void hold_forget(struct hold *h, bool (*is_known)(const char *name, void *arg),
-		 void *arg);
+/* Whether the twin's endpoint is still there; and if so `twin` is given what
+ * has changed of it, by hold_update(). */
+typedef bool hold_known_fn(struct endpoint *twin, void *arg);
+
+/* Limits and way as for hold_twin(). Returns 0; or -ENOMEM, with nothing
+ * changed. */
+int hold_update(struct endpoint *twin, const struct pool_endpoint_opts *opts,
+		struct transport *way);
+
+/* Drop the twins that `is_known(twin)` does not know and that have no call. */
+void hold_forget(struct hold *h, hold_known_fn *is_known, void *arg);
 
 #endif /* POOL_HOLD_H */

@@ -16,16 +16,10 @@
 #include <utlist.h>
 
 enum conn_state {
-	CONN_BUSY = 0,
+	CONN_OPENING = 0, /* no request yet */
+	CONN_BUSY,
 	CONN_RESTING, /* in the list */
 	CONN_DEAD,    /* shut down, and libcurl will find out */
-};
-
-/* What the peer's kernel has told of a connection. */
-struct standing {
-	uint64_t bytes_taken; /* of what was sent */
-	uint32_t segments;    /* received */
-	uint8_t state;
 };
 
 /* Of RFC 9293, as the kernel numbers them. */
@@ -34,15 +28,19 @@ enum {
 	STATE_CLOSE_WAIT = 8
 };
 
-/* A connection that has served a transfer. */
+/* Of `port`: not told yet, or one that another has. */
+#define NO_PORT (-1)
+
 struct conn {
 	int fd;
-	int port; /* local */
+	int port; /* local; of a Unix socket 0 */
 	enum conn_state state;
-	int64_t since_ms; /* resting */
-	/* Of the transfer that claimed it, and how the connection stood then. */
-	bool *untouched;
-	struct standing standing;
+	bool has_served;
+	bool ends;            /* the server has said so */
+	uint32_t last_stream; /* it processes none beyond */
+	int64_t born_ms;
+	int64_t since_ms;     /* resting */
+	struct claim *claims; /* by whom it is used */
 	struct conn *prev, *next;
 	UT_hash_handle by_fd, by_port;
 };
@@ -51,11 +49,14 @@ struct multi {
 	CURLM *curl;
 	struct loop *loop;
 	struct multi_events events;
-	struct loop_timer timer;      /* libcurl's */
-	struct loop_timer rest_timer; /* no later than the oldest's end */
-	uint32_t idle_ms;
+	struct loop_timer timer; /* libcurl's */
+	/* No later than the first end of a rest. */
+	struct loop_timer rest_timer;
+	uint32_t idle_ms, lifetime_ms;
+	bool multiplex;
+	bool retired, outlived;
 	uint32_t transfers;
-	uint32_t resting, dead;
+	uint32_t claimed, busy, resting, dead;
 	struct conn *conns_by_fd, *conns_by_port;
 	struct conn *rest; /* longest first */
 };
@@ -64,141 +65,7 @@ struct multi {
  * Connections
  */
 
-static void end_rest(struct multi *m, struct conn *c)
-{
-	DL_DELETE(m->rest, c);
-	c->state = CONN_BUSY;
-	m->resting--;
-}
-
-static void shut_down(struct multi *m, struct conn *c)
-{
-	end_rest(m, c);
-	c->state = CONN_DEAD;
-	m->dead++;
-	m->events.closing(m->events.arg);
-	shutdown(c->fd, SHUT_RDWR);
-}
-
-static void shut_down_expired(struct multi *m)
-{
-	int64_t now = loop_now_ms(m->loop);
-
-	while (m->rest && m->rest->since_ms + m->idle_ms <= now)
-		shut_down(m, m->rest);
-	if (m->rest)
-		loop_timer_set(m->loop, &m->rest_timer,
-			       m->rest->since_ms + m->idle_ms);
-}
-
-static void on_rest_timer(struct loop *loop, void *arg)
-{
-	struct multi *m = arg;
-
-	(void)loop;
-	shut_down_expired(m);
-	if (m->dead && !m->resting && !m->transfers)
-		m->events.spent(m->events.arg);
-}
-
-static int local_port(int fd)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} a = { .any.sa_family = AF_UNSPEC };
-	socklen_t len = sizeof(a);
-
-	if (getsockname(fd, &a.any, &len))
-		return -1;
-	if (a.any.sa_family == AF_INET)
-		return ntohs(a.in.sin_port);
-	return a.any.sa_family == AF_INET6 ? ntohs(a.in6.sin6_port) : -1;
-}
-
-static int insert_conn(struct multi *m, struct conn *c)
-{
-	struct conn *other;
-
-	HASH_FIND(by_port, m->conns_by_port, &c->port, sizeof(c->port), other);
-	if (c->port < 0 || other)
-		return -EEXIST;
-	HASH_ADD(by_fd, m->conns_by_fd, fd, sizeof(c->fd), c);
-	if (!c->by_fd.tbl)
-		return -ENOMEM;
-	HASH_ADD(by_port, m->conns_by_port, port, sizeof(c->port), c);
-	if (!c->by_port.tbl) {
-		HASH_DELETE(by_fd, m->conns_by_fd, c);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static struct conn *find_or_make_conn(struct multi *m, int fd)
-{
-	struct conn *c;
-
-	HASH_FIND(by_fd, m->conns_by_fd, &fd, sizeof(fd), c);
-	if (c)
-		return c;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return NULL;
-	c->fd = fd;
-	c->port = local_port(fd);
-	if (insert_conn(m, c)) {
-		free(c);
-		return NULL;
-	}
-	return c;
-}
-
-/*
- * The transfer is done; its connection rests if libcurl has kept it. The
- * look-up is a walk over the endpoint's connections inside libcurl, some tens
- * of nanoseconds each.
- */
-static void rest_connection(struct multi *m, CURL *easy)
-{
-	curl_socket_t fd = CURL_SOCKET_BAD;
-	struct conn *c;
-
-	if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) ||
-	    fd == CURL_SOCKET_BAD)
-		return;
-	c = find_or_make_conn(m, fd);
-	if (!c) {
-		/* not to be watched, so not to be used: a reconnect */
-		shutdown(fd, SHUT_RDWR);
-		return;
-	}
-	if (c->state == CONN_DEAD)
-		return;
-	if (c->state == CONN_RESTING)
-		DL_DELETE(m->rest, c);
-	else
-		m->resting++;
-	c->state = CONN_RESTING;
-	c->untouched = NULL;
-	c->since_ms = loop_now_ms(m->loop);
-	DL_APPEND(m->rest, c);
-	if (!m->rest_timer.due_ms)
-		loop_timer_set(m->loop, &m->rest_timer,
-			       c->since_ms + m->idle_ms);
-}
-
-static void forget_conn(struct multi *m, struct conn *c)
-{
-	if (c->state == CONN_RESTING)
-		end_rest(m, c);
-	else if (c->state == CONN_DEAD)
-		m->dead--;
-	HASH_DELETE(by_fd, m->conns_by_fd, c);
-	HASH_DELETE(by_port, m->conns_by_port, c);
-	free(c);
-}
-
+/* What the kernel tells of a connection to a peer's. */
 static bool look_at(int fd, struct standing *ret)
 {
 	struct tcp_info info;
@@ -225,18 +92,106 @@ static bool is_silent(const struct conn *c)
 	       errno == EAGAIN;
 }
 
-int multi_claim(struct multi *m, int port, bool *ret_untouched)
+static int64_t rest_ends(const struct multi *m, const struct conn *c)
+{
+	int64_t idle = c->since_ms + m->idle_ms;
+	int64_t life = c->born_ms + m->lifetime_ms;
+
+	return m->lifetime_ms && life < idle ? life : idle;
+}
+
+static bool is_outlived(const struct multi *m, const struct conn *c)
+{
+	return c->ends || (m->lifetime_ms &&
+			   c->born_ms + m->lifetime_ms <= loop_now_ms(m->loop));
+}
+
+static void set_rest_timer(struct multi *m, int64_t due)
+{
+	if (!m->rest_timer.due_ms || due < m->rest_timer.due_ms)
+		loop_timer_set(m->loop, &m->rest_timer, due);
+}
+
+static void set_state(struct multi *m, struct conn *c, enum conn_state state)
+{
+	if (c->state == CONN_RESTING)
+		DL_DELETE(m->rest, c);
+	m->busy -= c->state == CONN_BUSY;
+	m->resting -= c->state == CONN_RESTING;
+	m->dead -= c->state == CONN_DEAD;
+	c->state = state;
+	m->busy += state == CONN_BUSY;
+	m->resting += state == CONN_RESTING;
+	m->dead += state == CONN_DEAD;
+}
+
+static void shut_down(struct multi *m, struct conn *c)
+{
+	set_state(m, c, CONN_DEAD);
+	m->events.changed(m->events.arg);
+	shutdown(c->fd, SHUT_RDWR);
+}
+
+/* The multi is of no use any more when nothing is left but what libcurl has
+ * yet to find out about. */
+static bool is_spent(const struct multi *m)
+{
+	return !m->transfers && !m->resting && (m->dead || m->retired);
+}
+
+/* With the last transfer gone there may be no timer to notice. */
+static void note_spent(struct multi *m)
+{
+	if (is_spent(m))
+		set_rest_timer(m, loop_now_ms(m->loop));
+}
+
+static void on_rest_timer(struct loop *loop, void *arg)
+{
+	struct multi *m = arg;
+	int64_t now = loop_now_ms(loop), due = INT64_MAX;
+	struct conn *c, *next;
+
+	DL_FOREACH_SAFE(m->rest, c, next)
+	{
+		if (rest_ends(m, c) <= now)
+			shut_down(m, c);
+		else if (rest_ends(m, c) < due)
+			due = rest_ends(m, c);
+	}
+	if (m->rest)
+		set_rest_timer(m, due);
+	if (is_spent(m))
+		m->events.spent(m, m->events.arg);
+}
+
+static int local_port(int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} a = { .any.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, &a.any, &len))
+		return NO_PORT;
+	if (a.any.sa_family == AF_INET)
+		return ntohs(a.in.sin_port);
+	return a.any.sa_family == AF_INET6 ? ntohs(a.in6.sin6_port) : 0;
+}
+
+static struct conn *find_fd(const struct multi *m, int fd)
 {
 	struct conn *c;
 
-	HASH_FIND(by_port, m->conns_by_port, &port, sizeof(port), c);
-	if (!c || c->state != CONN_RESTING)
-		return c && c->state == CONN_DEAD ? -ESTALE : 0;
-	end_rest(m, c);
-	if (look_at(c->fd, &c->standing))
-		c->untouched = ret_untouched;
-	return is_silent(c) ? 0 : -ESTALE;
+	HASH_FIND(by_fd, m->conns_by_fd, &fd, sizeof(fd), c);
+	return c;
 }
+
+/*
+ * Claims
+ */
 
 /*
  * The connection ends, perhaps while a transfer waits for its answer. The peer
@@ -245,22 +200,249 @@ int multi_claim(struct multi *m, int port, bool *ret_untouched)
  * the RST that the request brought about. A RST alone proves nothing, because
  * it may go before an acknowledgement that is due.
  */
-static void note_untouched(const struct conn *c)
+static bool is_untouched(const struct claim *claim, int fd)
 {
 	struct standing now;
 
-	if (!c->untouched || !look_at(c->fd, &now) ||
-	    now.bytes_taken != c->standing.bytes_taken)
-		return;
-	if (now.state == STATE_CLOSE_WAIT ||
-	    (now.state == STATE_CLOSED &&
-	     now.segments - c->standing.segments >= 2))
-		*c->untouched = true;
+	if (!claim->is_kept || !look_at(fd, &now) ||
+	    now.bytes_taken != claim->standing.bytes_taken)
+		return false;
+	return now.state == STATE_CLOSE_WAIT ||
+	       (now.state == STATE_CLOSED &&
+		now.segments - claim->standing.segments >= 2);
 }
 
-uint32_t multi_resting(const struct multi *m)
+static void note_refused(struct claim *claim)
 {
-	return m->resting;
+	const struct conn *c = claim->conn;
+
+	claim->refused = c && c->ends && claim->stream > c->last_stream;
+}
+
+void multi_note_stream(struct claim *claim, uint32_t stream)
+{
+	claim->stream = stream;
+	note_refused(claim);
+}
+
+void multi_note_end(struct multi *m, struct claim *claim, uint32_t last)
+{
+	struct claim *other;
+
+	if (!claim->conn)
+		return;
+	claim->conn->ends = true;
+	claim->conn->last_stream = last;
+	m->outlived = true;
+	DL_FOREACH (claim->conn->claims, other)
+		note_refused(other);
+}
+
+static void unlink_claim(struct multi *m, struct conn *c, struct claim *claim)
+{
+	DL_DELETE(c->claims, claim);
+	claim->conn = NULL;
+	m->claimed--;
+}
+
+static void link_claim(struct multi *m, struct claim *claim, struct conn *c)
+{
+	claim->conn = c;
+	DL_APPEND(c->claims, claim);
+	m->claimed++;
+	set_state(m, c, CONN_BUSY);
+	if (m->multiplex)
+		m->events.changed(m->events.arg);
+}
+
+/* Its transfer is over, or goes elsewhere, and libcurl has not closed it. */
+static void release(struct multi *m, struct claim *claim)
+{
+	struct conn *c = claim->conn;
+
+	if (!c)
+		return;
+	unlink_claim(m, c, claim);
+	c->has_served = true;
+	if (c->claims || c->state == CONN_DEAD)
+		return;
+	if (c->port == NO_PORT || m->retired || is_outlived(m, c)) {
+		/* not to be watched, or used: a reconnect */
+		shut_down(m, c);
+		return;
+	}
+	set_state(m, c, CONN_RESTING);
+	c->since_ms = loop_now_ms(m->loop);
+	DL_APPEND(m->rest, c);
+	set_rest_timer(m, rest_ends(m, c));
+}
+
+static void forget_conn(struct multi *m, struct conn *c)
+{
+	while (c->claims) {
+		struct claim *claim = c->claims;
+
+		claim->untouched = is_untouched(claim, c->fd);
+		note_refused(claim);
+		unlink_claim(m, c, claim);
+	}
+	set_state(m, c, CONN_OPENING);
+	HASH_DELETE(by_fd, m->conns_by_fd, c);
+	if (c->port > 0)
+		HASH_DELETE(by_port, m->conns_by_port, c);
+	free(c);
+}
+
+int multi_socket_opened(struct multi *m, struct claim *claim, int fd)
+{
+	struct conn *c = find_fd(m, fd);
+
+	if (c)
+		forget_conn(m, c); /* closed behind our back */
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->fd = fd;
+	c->port = NO_PORT;
+	c->born_ms = loop_now_ms(m->loop);
+	HASH_ADD(by_fd, m->conns_by_fd, fd, sizeof(c->fd), c);
+	if (!c->by_fd.tbl) {
+		free(c);
+		return -ENOMEM;
+	}
+	claim->fd = fd;
+	return 0;
+}
+
+static struct conn *find_port(const struct multi *m, int port)
+{
+	struct conn *c;
+
+	HASH_FIND(by_port, m->conns_by_port, &port, sizeof(port), c);
+	return c;
+}
+
+/* A connection that was opened has got its port: learn it. One that cannot be
+ * entered, because another has it to another address, will not be kept. */
+static struct conn *find_opened(struct multi *m, int port)
+{
+	struct conn *c, *next;
+
+	HASH_ITER (by_fd, m->conns_by_fd, c, next) {
+		if (c->state == CONN_OPENING && local_port(c->fd) == port)
+			break;
+	}
+	if (!c || find_port(m, port))
+		return c;
+	c->port = port;
+	HASH_ADD(by_port, m->conns_by_port, port, sizeof(c->port), c);
+	if (!c->by_port.tbl)
+		c->port = NO_PORT;
+	return c;
+}
+
+/* Who has opened a connection uses it, whoever else has that port. */
+static struct conn *find_claimed(struct multi *m, const struct claim *claim,
+				 int port)
+{
+	struct conn *c = claim->fd >= 0 ? find_opened(m, port) : NULL;
+
+	if (!c)
+		c = find_port(m, port);
+	return c ? c : find_opened(m, port);
+}
+
+/*
+ * Unix sockets have no port: the one that a transfer has opened is its own,
+ * and which of those that rest libcurl has chosen shows later, when it wants
+ * it watched. So none that rests may be useless.
+ */
+static int claim_unix(struct multi *m, struct claim *claim)
+{
+	struct conn *c = find_fd(m, claim->fd), *next;
+	int r = 0;
+
+	if (m->retired)
+		return -ESTALE;
+	if (c && c->state == CONN_OPENING) {
+		c->port = 0;
+		link_claim(m, claim, c);
+		return 0;
+	}
+	DL_FOREACH_SAFE(m->rest, c, next)
+	{
+		if (is_silent(c))
+			continue;
+		shut_down(m, c);
+		r = -ESTALE;
+	}
+	claim->is_kept_unix = true;
+	return r;
+}
+
+/*
+ * A connection that others use is used in any case: if a request is called off
+ * before it is a stream libcurl (7.88) resets stream -1, for which a server
+ * ends the connection.
+ */
+static int claim_kept(struct multi *m, struct claim *claim, struct conn *c)
+{
+	if (c->state == CONN_DEAD)
+		return -ESTALE;
+	/* before it is looked at for its end, which may come between */
+	claim->is_kept = c->has_served && look_at(c->fd, &claim->standing);
+	if (c->claims) {
+		m->outlived = m->outlived || is_outlived(m, c);
+	} else if (m->retired ||
+		   (c->has_served && (!is_silent(c) || is_outlived(m, c)))) {
+		shut_down(m, c);
+		return -ESTALE;
+	}
+	link_claim(m, claim, c);
+	return 0;
+}
+
+int multi_claim(struct multi *m, struct claim *claim, int port)
+{
+	struct conn *c;
+
+	release(m, claim);
+	claim->untouched = false;
+	claim->is_kept = false;
+	claim->is_kept_unix = false;
+	claim->refused = false;
+	claim->stream = 0;
+	if (port <= 0)
+		return claim_unix(m, claim);
+	c = find_claimed(m, claim, port);
+	if (c)
+		return claim_kept(m, claim, c);
+	return m->retired ? -ESTALE : 0;
+}
+
+/* The transfer has chosen one of the Unix sockets that rest. */
+static void note_chosen(struct multi *m, CURL *easy, int fd)
+{
+	struct conn *c = find_fd(m, fd);
+
+	if (c && c->state == CONN_RESTING && c->port == 0)
+		link_claim(m, m->events.claim_of(easy), c);
+}
+
+void multi_socket_closed(struct multi *m, int fd)
+{
+	struct conn *c = find_fd(m, fd);
+
+	if (c)
+		forget_conn(m, c);
+	loop_watch(m->loop, fd, 0, NULL, NULL);
+	close(fd);
+}
+
+uint32_t multi_connections(const struct multi *m)
+{
+	/* Who has claimed none is about to open one. */
+	return m->resting + m->busy + m->transfers - m->claimed;
 }
 
 /*
@@ -279,7 +461,6 @@ static void take_messages(struct multi *m)
 			continue;
 		easy = msg->easy_handle;
 		result = msg->data.result;
-		rest_connection(m, easy);
 		m->events.done(easy, result, m->events.arg);
 	}
 }
@@ -332,6 +513,8 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 		events |= LOOP_READ;
 	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
 		events |= LOOP_WRITE;
+	if (events)
+		note_chosen(m, easy, fd);
 	r = loop_watch(m->loop, fd, events, on_socket, m);
 	if (r)
 		m->events.stuck(easy, r, m->events.arg);
@@ -348,19 +531,6 @@ static int want_timer(CURLM *curl, long ms, void *arg)
 	else
 		loop_timer_set(m->loop, &m->timer, loop_now_ms(m->loop) + ms);
 	return 0;
-}
-
-void multi_socket_closed(struct multi *m, int fd)
-{
-	struct conn *c;
-
-	HASH_FIND(by_fd, m->conns_by_fd, &fd, sizeof(fd), c);
-	if (c) {
-		note_untouched(c);
-		forget_conn(m, c);
-	}
-	loop_watch(m->loop, fd, 0, NULL, NULL);
-	close(fd);
 }
 
 /*
@@ -431,29 +601,53 @@ void multi_limit(struct multi *m, uint32_t max_connections, uint32_t idle_ms)
 	curl_multi_setopt(m->curl, CURLMOPT_MAX_TOTAL_CONNECTIONS, n);
 	curl_multi_setopt(m->curl, CURLMOPT_MAX_HOST_CONNECTIONS, n);
 	curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, n);
-	curl_multi_setopt(m->curl, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	curl_multi_setopt(m->curl, CURLMOPT_MAX_CONCURRENT_STREAMS, n);
+	curl_multi_setopt(m->curl, CURLMOPT_PIPELINING,
+			  m->multiplex ? (long)CURLPIPE_MULTIPLEX
+				       : (long)CURLPIPE_NOTHING);
 	m->idle_ms = idle_ms;
 	loop_timer_cancel(m->loop, &m->rest_timer);
 	if (m->rest)
-		loop_timer_set(m->loop, &m->rest_timer,
-			       m->rest->since_ms + m->idle_ms);
+		set_rest_timer(m, loop_now_ms(m->loop));
 }
 
-int multi_add(struct multi *m, CURL *easy)
+void multi_set_way(struct multi *m, bool multiplex, uint32_t lifetime_ms)
 {
-	int r = from_multi_code(curl_multi_add_handle(m->curl, easy));
+	m->multiplex = multiplex;
+	m->lifetime_ms = lifetime_ms;
+}
 
+bool multi_is_outlived(const struct multi *m)
+{
+	return m->outlived;
+}
+
+void multi_retire(struct multi *m)
+{
+	struct conn *c, *next;
+
+	m->retired = true;
+	DL_FOREACH_SAFE(m->rest, c, next)
+	shut_down(m, c);
+	note_spent(m);
+}
+
+int multi_add(struct multi *m, CURL *easy, struct claim *claim)
+{
+	int r;
+
+	memset(claim, 0, sizeof(*claim));
+	claim->fd = -1;
+	r = from_multi_code(curl_multi_add_handle(m->curl, easy));
 	if (!r)
 		m->transfers++;
 	return r;
 }
 
-/* With the last transfer gone there may be nothing but dead connections,
- * and no timer to notice. */
-void multi_remove(struct multi *m, CURL *easy)
+void multi_remove(struct multi *m, CURL *easy, struct claim *claim)
 {
 	curl_multi_remove_handle(m->curl, easy);
 	m->transfers--;
-	if (!m->transfers && !m->resting && m->dead)
-		loop_timer_set(m->loop, &m->rest_timer, loop_now_ms(m->loop));
+	release(m, claim);
+	note_spent(m);
 }

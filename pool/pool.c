@@ -14,6 +14,7 @@
 #include "pool/hold.h"
 #include "pool/loop.h"
 #include "pool/mailbox.h"
+#include "pool/transport.h"
 
 /* Calls and other mail that the dispatcher has not come to yet. It empties
  * its box in every pass; this is for when it cannot keep up. */
@@ -22,10 +23,11 @@
 
 #define REWAKE_MS 1
 
-/* Endpoints by name, ascending, with their limits as configured. */
+/* Endpoints by name, ascending, with their limits and ways as configured. */
 struct entry {
 	struct endpoint *ep;
-	struct pool_endpoint_opts opts; /* but for the url */
+	struct pool_endpoint_opts opts; /* but for what points elsewhere */
+	struct transport *way;          /* one reference */
 };
 
 struct table {
@@ -65,7 +67,8 @@ struct pool {
 	struct {
 		pthread_mutex_t lock;
 		struct table *table;
-		_Atomic unsigned version;   /* turns with each table */
+		/* How many tables were sent, and how many have arrived. */
+		_Atomic unsigned sent, version;
 		atomic_bool news;           /* for the owner, and no wake yet */
 		_Atomic uint64_t box_bytes; /* bodies in loop_box */
 	} shared;
@@ -107,6 +110,18 @@ static struct entry *table_find(struct table *table, const char *name)
 		       compare_name);
 }
 
+/* But for the endpoints. */
+static void table_free(struct table *table)
+{
+	size_t i;
+
+	if (!table)
+		return;
+	for (i = 0; i < table->n; i++)
+		transport_unref(table->at[i].way);
+	free(table);
+}
+
 static void table_destroy(struct table *table)
 {
 	size_t i;
@@ -115,7 +130,7 @@ static void table_destroy(struct table *table)
 		return;
 	for (i = 0; i < table->n; i++)
 		endpoint_destroy(table->at[i].ep);
-	free(table);
+	table_free(table);
 }
 
 static bool has_duplicates(const struct table *table)
@@ -131,6 +146,21 @@ static bool has_duplicates(const struct table *table)
 
 static void on_ended(struct pool_call *call, void *arg);
 
+static int entry_init(struct entry *entry, struct pool *pool,
+		      const struct pool_endpoint_opts *opts)
+{
+	int r;
+
+	r = endpoint_create(&entry->ep, pool->loop, opts, on_ended, pool);
+	if (r)
+		return r;
+	entry->opts = *opts;
+	entry->opts.name = entry->opts.url = NULL;
+	entry->opts.transport = (struct pool_transport){ .no_verify = false };
+	entry->way = transport_ref(endpoint_way(entry->ep));
+	return 0;
+}
+
 static int table_create(struct table **ret, struct pool *pool,
 			const struct pool_endpoint_opts *eps, size_t n)
 {
@@ -142,10 +172,7 @@ static int table_create(struct table **ret, struct pool *pool,
 	if (!table)
 		return -ENOMEM;
 	for (i = 0; i < n && !r; i++) {
-		r = endpoint_create(&table->at[i].ep, pool->loop, &eps[i],
-				    on_ended, pool);
-		table->at[i].opts = eps[i];
-		table->at[i].opts.url = NULL;
+		r = entry_init(&table->at[i], pool, &eps[i]);
 		if (!r)
 			table->n++;
 	}
@@ -199,7 +226,7 @@ static void retire(struct pool *pool, struct endpoint *ep)
 }
 
 /* Whoever has the name already takes the place of the new one, with its
- * limits. The new one has had no call. */
+ * limits, and its way if that is another. The new one has had no call. */
 static void keep_known(struct pool *pool, struct entry *entry)
 {
 	const char *name = endpoint_name(entry->ep);
@@ -209,9 +236,11 @@ static void keep_known(struct pool *pool, struct entry *entry)
 	ep = known ? known->ep : unretire(pool, name);
 	if (!ep)
 		return;
-	endpoint_limit(ep, &entry->opts);
+	endpoint_adopt(ep, entry->ep);
 	endpoint_destroy(entry->ep);
 	entry->ep = ep;
+	transport_unref(entry->way);
+	entry->way = transport_ref(endpoint_way(ep));
 }
 
 static void retire_missing(struct pool *pool, const struct table *old,
@@ -245,7 +274,7 @@ static void receive_configuration(struct mail *mail)
 	atomic_fetch_add(&pool->shared.version, 1);
 	if (old)
 		retire_missing(pool, old, c->table);
-	free(old);
+	table_free(old);
 	free(c);
 }
 
@@ -261,14 +290,20 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
 	c->mail.receive = receive_configuration;
 	c->pool = pool;
 	r = table_create(&c->table, pool, eps, n);
-	if (!r) {
-		/* past the capacity, so that a full box cannot refuse it */
-		r = mailbox_reply(pool->loop_box, &c->mail);
-		if (r)
-			table_destroy(c->table);
-	}
 	if (r)
-		free(c);
+		goto out_free;
+	atomic_fetch_add(&pool->shared.sent, 1);
+	/* past the capacity, so that a full box cannot refuse it */
+	r = mailbox_reply(pool->loop_box, &c->mail);
+	if (r)
+		goto out_table;
+	return 0;
+
+out_table:
+	atomic_fetch_sub(&pool->shared.sent, 1);
+	table_destroy(c->table);
+out_free:
+	free(c);
 	return r;
 }
 
@@ -419,36 +454,44 @@ static void finish_own(struct pool_call *call, void *arg)
 	finish(call);
 }
 
+/* Whether all is configured as the owner has it. */
+static bool is_up_to_date(struct pool *pool)
+{
+	return atomic_load(&pool->shared.sent) ==
+	       atomic_load(&pool->shared.version);
+}
+
 /* Whether the call stays on this thread: it is to be stood still for, its
- * endpoint has a connection for that, and that is free. */
+ * endpoint has a connection for that, and that is free. One that has to come
+ * after a new configuration goes the way of that. */
 static bool submit_own(struct pool *pool, struct pool_call *call)
 {
-	struct pool_endpoint_opts opts;
 	struct endpoint *twin = NULL;
 	struct entry *entry;
 
-	if (call->kind != POOL_HOLD || pool->stopped)
+	if (call->kind != POOL_HOLD || pool->stopped || !is_up_to_date(pool))
 		return false;
 	pthread_mutex_lock(&pool->shared.lock);
 	entry = table_find(pool->shared.table, call->endpoint);
-	if (entry && entry->opts.max_connections >= HOLD_LEAST_CONNECTIONS) {
-		opts = entry->opts;
-		opts.url = call->endpoint;
-		twin = hold_twin(pool->hold, entry->ep, &opts);
-	}
+	if (entry && entry->opts.max_connections >= HOLD_LEAST_CONNECTIONS)
+		twin = hold_twin(pool->hold, entry->ep, &entry->opts,
+				 entry->way);
 	pthread_mutex_unlock(&pool->shared.lock);
 	return twin && hold_submit(pool->hold, twin, call);
 }
 
-static bool is_known(const char *name, void *arg)
+/* Without memory what has changed comes with the twin's next call. */
+static bool is_known(struct endpoint *twin, void *arg)
 {
 	struct pool *pool = arg;
-	bool known;
+	struct entry *entry;
 
 	pthread_mutex_lock(&pool->shared.lock);
-	known = table_find(pool->shared.table, name) != NULL;
+	entry = table_find(pool->shared.table, endpoint_name(twin));
+	if (entry)
+		(void)hold_update(twin, &entry->opts, entry->way);
 	pthread_mutex_unlock(&pool->shared.lock);
-	return known;
+	return entry != NULL;
 }
 
 static void turn_own(struct pool *pool)

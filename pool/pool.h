@@ -21,9 +21,58 @@ struct pool_call;
 struct loop;
 struct mailbox;
 
+/* Bytes of a file; all zeroes: there is none. */
+struct pool_file {
+	const void *data;
+	size_t len;
+};
+
+enum pool_tls { /* the lowest version */
+	POOL_TLS_1_2 = 0,
+	POOL_TLS_1_3,
+	POOL_TLS_1_1, /* these two where the host's OpenSSL permits */
+	POOL_TLS_1_0,
+};
+
+enum pool_http {
+	POOL_HTTP_2 = 0, /* if an https server agrees, and else 1.1 */
+	POOL_HTTP_1_1,
+	POOL_HTTP_2_PRIOR, /* unasked, with http too; not by Unix sockets */
+};
+
+/* How an endpoint is reached; all zeroes are fine. Files are given by what is
+ * in them, PEM: what changes on disk changes nothing here. */
+struct pool_transport {
+	struct pool_file ca;        /* instead of the system's authorities */
+	struct pool_file cert, key; /* the client's; both or neither */
+	const char *key_password;   /* or NULL */
+	struct pool_file crl;       /* revocations of every authority; or none:
+				     * nothing is held to be revoked */
+	const char *pinned_key;     /* "sha256//...;sha256//..."; or NULL */
+	/* The name to ask for and to verify instead of the URL's host, which
+	 * the Host header goes on to name; or NULL. */
+	const char *server_name;
+	bool no_verify; /* take any server for the right one, but for its
+			 * pinned key */
+	enum pool_tls tls;
+	enum pool_http http;
+	/* "http://...", "socks5://..." or "socks5h://..."; and hosts to reach
+	 * without, as in curl. Or NULL. */
+	const char *proxy, *no_proxy;
+	/* For a connection to be made, look-up and TLS included; 0: for as
+	 * long as the call. */
+	uint32_t connect_ms;
+	uint32_t dns_ms;      /* an address is looked up again after */
+	uint32_t lifetime_ms; /* a connection is not used again after; 0: no
+			       * limit */
+};
+
 struct pool_endpoint_opts {
-	const char *url;          /* unique in the pool: an endpoint's name */
-	uint32_t max_connections; /* at least 1 */
+	/* Unique in the pool. NULL: the url. */
+	const char *name;
+	const char *url;
+	struct pool_transport transport;
+	uint32_t max_connections; /* at least 1; also of calls under way */
 	uint32_t idle_ms;         /* close a connection unused this long */
 	/* Waiting calls, those in lanes too, and bytes of their bodies; the
 	 * next one is refused. */
@@ -61,7 +110,7 @@ enum pool_kind {
 
 struct pool_request {
 	enum pool_kind kind;
-	const char *endpoint; /* its url */
+	const char *endpoint; /* its name */
 	/* "Name: value", without line ends; copied, and wiped when freed. */
 	const char *const *headers;
 	size_t headers_count; /* at most POOL_HEADERS_MAX */
@@ -86,11 +135,12 @@ struct pool_reply {
 	 * such endpoint), -EBUSY (its queue is full), -EHOSTDOWN (its breaker
 	 * is open), -ETIMEDOUT, -ETIME (older than max_age_ms, and not sent),
 	 * -ECONNREFUSED (no connection was made, so nothing was sent: refused,
-	 * unreachable, name not found, TLS), -EFBIG (longer than max_reply),
+	 * unreachable, name not found, TLS, proxy), -EFBIG (longer than max_reply),
 	 * -ECANCELED (the pool goes away), -ENOMEM, -EIO (anything else).
 	 * With an error all that follows error_text is empty. */
 	int error;
-	const char *error_text; /* for people; "" without an error */
+	const char *error_text; /* for people; "" without an error. Passwords
+				 * are left out */
 	long status;            /* of the final response */
 	const void *body;       /* owned by the call; not terminated */
 	size_t len;
@@ -106,11 +156,15 @@ struct pool_reply {
  * pool_submit(). The reply is gone on return. May submit. */
 typedef void pool_done_fn(const struct pool_reply *reply, void *arg);
 
-/* Whether `url` can be an endpoint: http or https, a host, no spaces or
- * control characters; a URL without a scheme is an http one (contract.md,
- * section 2). Any thread. Returns 0; or -EINVAL with what is wrong in
+/* Whether `url` can be an endpoint: http or https with a host, or
+ * `http+unix:///path/of.socket:/path`; no spaces or control characters; a URL
+ * without a scheme is an http one (contract.md, section 2). Any thread. Returns 0; or -EINVAL with what is wrong in
  * `reterr`, which never repeats the URL; or -ENOMEM. */
 int pool_check_url(const char *url, char reterr[static 128]);
+
+/* Whether `proxy` can be a pool_transport's: its scheme, a host, and a port if
+ * it is not 1080. Otherwise as pool_check_url(). */
+int pool_check_proxy(const char *proxy, char reterr[static 128]);
 
 /*
  * `wake(arg)` comes from the dispatcher, once it runs: there is something to
@@ -137,11 +191,13 @@ int pool_start(struct pool *pool);
 /*
  * Replace the set of endpoints, copying `eps`. Any thread. Takes effect
  * before any call submitted later, in the order of pool_loop_box(). Calls
- * already submitted finish where they were sent; an endpoint whose url stays
+ * already submitted finish where they were sent; an endpoint whose name stays
  * keeps its connections, calls and counters, with the new limits for what
- * starts from then on. Returns 0; or, with nothing changed, -EINVAL (a url
- * that pool_check_url() refuses, one given twice, no connections), -ENOMEM,
- * -ESHUTDOWN.
+ * starts from then on. If its url or transport has changed it keeps its calls
+ * and counters: idle connections are closed, requests that were sent finish
+ * on theirs, and everything else goes by the new ones. Returns 0; or, with
+ * nothing changed, -EINVAL (a url that pool_check_url() refuses, a name given
+ * twice, no connections), -ENOMEM, -ESHUTDOWN, -errno.
  */
 int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
 		   size_t n);

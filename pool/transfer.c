@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "pool/call.h"
+#include "pool/explain.h"
 #include "pool/multi.h"
+#include "pool/transport.h"
 
 #ifndef VMQ_WEBHOOKS_VERSION
 #define VMQ_WEBHOOKS_VERSION "0.1"
@@ -33,18 +35,21 @@ enum {
 
 struct transfer {
 	CURL *easy;
+	const struct transport *way;
 	struct multi *multi;
+	struct claim claim;
 	struct transfer *next; /* in a list */
-	/* libcurl's list, made of our own nodes: the fixed ones first, then
-	 * those of the call, whose texts are the call's. */
-	struct curl_slist headers[FIXED_HEADERS + POOL_HEADERS_MAX];
+	/* libcurl's list, made of our own nodes: the fixed ones first, with
+	 * the Host if it is ours to say, then those of the call, whose texts
+	 * are the call's. */
+	struct curl_slist headers[FIXED_HEADERS + 1 + POOL_HEADERS_MAX];
+	size_t fixed;
 	struct pool_call *call;
 	uint64_t max_reply;
 	bool has_headers; /* all of the final response's */
 	bool sent;        /* or about to be */
-	/* Its connection, kept from earlier, has ended before the peer took
-	 * a byte of the request. */
-	bool untouched;
+	/* Of HTTP/2: the answer was complete before the body went. */
+	bool answered_early;
 	int error; /* why a callback of ours stopped libcurl, or 0 */
 	char text[CURL_ERROR_SIZE];
 };
@@ -75,10 +80,94 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
 	return t->error ? 0 : size * n;
 }
 
+static int note_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	struct transfer *t = arg;
+
+	(void)purpose;
+	return multi_socket_opened(t->multi, &t->claim, fd) ? CURL_SOCKOPT_ERROR
+							    : CURL_SOCKOPT_OK;
+}
+
+/* A number after `mark`; or -1. */
+static int64_t number_after(const char *text, const char *mark)
+{
+	const char *at = strstr(text, mark);
+	char *end;
+	long long n;
+
+	if (!at)
+		return -1;
+	at += strlen(mark);
+	n = strtoll(at, &end, 10);
+	return end != at && n >= 0 && n <= UINT32_MAX ? n : -1;
+}
+
+/*
+ * Of HTTP/2 libcurl tells in its log alone which stream a request is, and that
+ * the server goes away: what it has refused is to be sent again. And that it
+ * failed to send, because the server had answered already, as it may (7.88).
+ * A request that it repeats of its own accord is to have a connection of its
+ * own: we may have to call it off, and others would suffer. The texts are
+ * those of 7.88 and of 8. Not finding them costs no more than an error.
+ */
+static int read_log(CURL *easy, curl_infotype type, char *data, size_t len,
+		    void *arg)
+{
+	struct transfer *t = arg;
+	char text[128];
+	int64_t n;
+
+	if (type != CURLINFO_TEXT)
+		return 0;
+	snprintf(text, sizeof(text), "%.*s", (int)(len < 127 ? len : 127),
+		 data);
+	n = number_after(text, "Using Stream ID: ");
+	if (n < 0 && strstr(text, "] OPENED stream"))
+		n = number_after(text, "[HTTP/2] [");
+	if (n >= 0)
+		multi_note_stream(&t->claim, (uint32_t)n);
+	if (!strncmp(text, "stream ", 7) && strstr(text, " closed"))
+		t->answered_early = true;
+	else if (strstr(text, "retrying a fresh connect"))
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+	n = strstr(text, "eived GOAWAY") ? number_after(text, "last_stream=")
+					 : -1;
+	if (n >= 0)
+		multi_note_end(t->multi, &t->claim, (uint32_t)n);
+	return 0;
+}
+
 static int close_socket(void *arg, curl_socket_t fd)
 {
 	multi_socket_closed(arg, fd);
 	return 0;
+}
+
+static long last_error(const struct transfer *t)
+{
+	long error = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &error);
+	return error;
+}
+
+bool transfer_is_worn(const struct transfer *t)
+{
+	return last_error(t) != 0;
+}
+
+/* Whether a kept connection ended without taking the request. */
+static bool is_unprocessed(const struct transfer *t)
+{
+	long error;
+
+	if (t->claim.untouched || t->claim.refused)
+		return true;
+	if (!t->claim.is_kept_unix)
+		return false;
+	error = last_error(t);
+	return error == EPIPE || error == ECONNRESET;
 }
 
 static int before_request(void *arg, char *remote_ip, char *local_ip,
@@ -92,11 +181,12 @@ static int before_request(void *arg, char *remote_ip, char *local_ip,
 	/* Where a kept connection ends without a reply libcurl would send the
 	 * request again, on the next one. It may, if the first cannot have
 	 * been processed. */
-	if (t->sent && !t->untouched) {
+	if (t->sent && !is_unprocessed(t)) {
 		t->error = -ECONNRESET;
+	} else if (t->sent && transfer_is_worn(t)) {
+		t->error = -ESTALE;
 	} else {
-		t->untouched = false;
-		t->error = multi_claim(t->multi, port, &t->untouched);
+		t->error = multi_claim(t->multi, &t->claim, port);
 		t->sent = true;
 	}
 	return t->error ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
@@ -119,22 +209,17 @@ static int from_code(CURLcode code)
 			code = curl_easy_setopt(t->easy, option, value);       \
 	} while (0)
 
-/* A POST that goes where the URL says and nowhere else. */
-static int set_request(struct transfer *t, const char *url)
+/* A POST that goes where its way leads and nowhere else. */
+static int set_request(struct transfer *t)
 {
 	CURLcode code = CURLE_OK;
 
-	SET(CURLOPT_URL, url);
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
 	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_USERAGENT, USER_AGENT);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
-	SET(CURLOPT_PROXY, ""); /* nor one of the environment */
-	SET(CURLOPT_NOPROXY, "*");
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	return from_code(code);
 }
@@ -147,13 +232,17 @@ static int set_behaviour(struct transfer *t)
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_NOPROGRESS, 1L);
-	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_PRIVATE, t);
 	SET(CURLOPT_ERRORBUFFER, t->text);
 	SET(CURLOPT_HEADERFUNCTION, take_header);
 	SET(CURLOPT_HEADERDATA, t);
 	SET(CURLOPT_WRITEFUNCTION, take_body);
 	SET(CURLOPT_WRITEDATA, t);
+	SET(CURLOPT_VERBOSE, transport_may_multiplex(t->way) ? 1L : 0L);
+	SET(CURLOPT_DEBUGFUNCTION, read_log);
+	SET(CURLOPT_DEBUGDATA, t);
+	SET(CURLOPT_SOCKOPTFUNCTION, note_socket);
+	SET(CURLOPT_SOCKOPTDATA, t);
 	/* of the connection, which outlives the transfer */
 	SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
 	SET(CURLOPT_CLOSESOCKETDATA, t->multi);
@@ -162,22 +251,34 @@ static int set_behaviour(struct transfer *t)
 	return from_code(code);
 }
 
-int transfer_create(struct transfer **ret, const char *url, struct multi *m)
+static void set_fixed_headers(struct transfer *t)
+{
+	const char *host = transport_host_header(t->way);
+	size_t i;
+
+	for (i = 0; i < FIXED_HEADERS; i++)
+		t->headers[i].data = (char *)(uintptr_t)fixed_headers[i];
+	if (host)
+		t->headers[i++].data = (char *)(uintptr_t)host;
+	t->fixed = i;
+}
+
+int transfer_create(struct transfer **ret, const struct transport *way,
+		    struct multi *m)
 {
 	struct transfer *t;
-	size_t i;
 	int r;
 
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
+	t->way = way;
 	t->multi = m;
-	for (i = 0; i < FIXED_HEADERS; i++)
-		t->headers[i].data = (char *)(uintptr_t)fixed_headers[i];
+	set_fixed_headers(t);
 	t->easy = curl_easy_init();
-	r = t->easy ? 0 : -ENOMEM;
+	r = t->easy ? transport_apply(way, t->easy) : -ENOMEM;
 	if (!r)
-		r = set_request(t, url);
+		r = set_request(t);
 	if (!r)
 		r = set_behaviour(t);
 	if (r) {
@@ -201,6 +302,11 @@ CURL *transfer_easy(const struct transfer *t)
 	return t->easy;
 }
 
+struct claim *transfer_claim(struct transfer *t)
+{
+	return &t->claim;
+}
+
 struct transfer *transfer_of(CURL *easy)
 {
 	char *t = NULL;
@@ -218,11 +324,11 @@ struct pool_call *transfer_call(const struct transfer *t)
 static struct curl_slist *make_headers(struct transfer *t,
 				       const struct pool_call *call)
 {
-	size_t n = FIXED_HEADERS + call->headers_count;
+	size_t n = t->fixed + call->headers_count;
 	size_t i;
 
 	for (i = 0; i < call->headers_count; i++)
-		t->headers[FIXED_HEADERS + i].data = call->headers[i];
+		t->headers[t->fixed + i].data = call->headers[i];
 	for (i = 0; i < n; i++)
 		t->headers[i].next = i + 1 < n ? &t->headers[i + 1] : NULL;
 	return t->headers;
@@ -266,7 +372,9 @@ void transfer_rewind(struct transfer *t)
 	call_reset_reply(t->call);
 	t->has_headers = false;
 	t->sent = false;
-	t->untouched = false;
+	t->answered_early = false;
+	if (transport_may_multiplex(t->way))
+		curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 0L);
 	t->error = 0;
 	t->text[0] = '\0';
 }
@@ -281,7 +389,16 @@ void transfer_release(struct transfer *t)
 bool transfer_is_stale(const struct transfer *t, CURLcode result)
 {
 	return (result == CURLE_ABORTED_BY_CALLBACK && t->error == -ESTALE) ||
-	       t->untouched;
+	       t->claim.untouched || (result && transfer_was_refused(t)) ||
+	       ((result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR) &&
+		is_unprocessed(t));
+}
+
+/* Who answers without the body has not processed it. libcurl has lost that
+ * answer. */
+bool transfer_was_refused(const struct transfer *t)
+{
+	return t->claim.refused || (t->answered_early && !t->has_headers);
 }
 
 bool transfer_reused(const struct transfer *t)
@@ -296,6 +413,7 @@ bool transfer_reused(const struct transfer *t)
  * The reply
  */
 
+/* Before the request could go, nothing was sent, whatever it was. */
 static int error_of(const struct transfer *t, CURLcode result)
 {
 	if (t->error == -EFBIG || t->error == -ENOMEM)
@@ -306,29 +424,21 @@ static int error_of(const struct transfer *t, CURLcode result)
 	case CURLE_FILESIZE_EXCEEDED:
 		return -EFBIG;
 	case CURLE_OPERATION_TIMEDOUT:
-		return -ETIMEDOUT;
+		return t->sent ? -ETIMEDOUT : -ECONNREFUSED;
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CRL_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_INVALIDCERTSTATUS:
-	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-	case CURLE_SSL_CLIENTCERT:
-	case CURLE_PEER_FAILED_VERIFICATION:
 		return -ECONNREFUSED;
 	default:
-		return -EIO;
+		return t->sent && !explain_is_refusal(result, t->text)
+			       ? -EIO
+			       : -ECONNREFUSED;
 	}
 }
 
 static void fail(struct transfer *t, CURLcode result)
 {
 	int error = error_of(t, result);
-	char text[64];
+	char text[EXPLAIN_LEN];
 
 	if (error == -EFBIG) {
 		snprintf(text, sizeof(text), "the reply exceeds %llu bytes",
@@ -340,8 +450,10 @@ static void fail(struct transfer *t, CURLcode result)
 		call_fail(t->call, error,
 			  "the connection ended without a reply");
 	} else {
-		call_fail(t->call, error,
-			  t->text[0] ? t->text : curl_easy_strerror(result));
+		explain(t->way, result,
+			t->text[0] ? t->text : curl_easy_strerror(result),
+			t->sent, text);
+		call_fail(t->call, error, text);
 	}
 }
 
@@ -401,6 +513,8 @@ void transfer_finish(struct transfer *t, CURLcode result)
 	const struct curl_header *age;
 	curl_off_t after = 0;
 
+	if (result == CURLE_HTTP2_STREAM && t->answered_early && !t->error)
+		result = CURLE_OK;
 	if (!result && !t->has_headers)
 		result = CURLE_WEIRD_SERVER_REPLY;
 	if (!result && join_cache_control(t, &call->reply_cache_control))

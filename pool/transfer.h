@@ -11,20 +11,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct claim;
 struct multi;
 struct pool_call;
 struct pool_endpoint_opts;
 struct transfer;
+struct transport;
 
-/* For requests to `url`, which is copied, over connections of `m`, which
- * must outlive the result. Returns 0, -ENOMEM or -EIO. */
-int transfer_create(struct transfer **ret, const char *url, struct multi *m);
+/* For requests by way of `way` over connections of `m`; both must outlive the
+ * result. Returns 0, -ENOMEM or -EIO. */
+int transfer_create(struct transfer **ret, const struct transport *way,
+		    struct multi *m);
 
 /* Not while in a multi. NULL is fine. */
 void transfer_destroy(struct transfer *t);
 
-/* The handle, for multi_add(), and back. */
+/* For multi_add(), and back. */
 CURL *transfer_easy(const struct transfer *t);
+struct claim *transfer_claim(struct transfer *t);
 struct transfer *transfer_of(CURL *easy);
 
 /*
@@ -41,8 +45,17 @@ struct pool_call *transfer_call(const struct transfer *t);
  * rewound. */
 bool transfer_is_stale(const struct transfer *t, CURLcode result);
 
+/* Likewise, and the server has said so, or has answered without looking at the
+ * body. */
+bool transfer_was_refused(const struct transfer *t);
+
 /* As after transfer_begin(). */
 void transfer_rewind(struct transfer *t);
+
+/* Whether it is not to be used for another call, or once more: libcurl keeps
+ * the number of a socket's error for ever, and later ones would be taken for
+ * it. */
+bool transfer_is_worn(const struct transfer *t);
 
 /* Whether it was served by a connection that had served others. */
 bool transfer_reused(const struct transfer *t);

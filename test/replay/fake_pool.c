@@ -113,6 +113,13 @@ void fake_pool_refuse_next(int error)
 	refusal = error;
 }
 
+int pool_check_proxy(const char *proxy, char reterr[static 128])
+{
+	(void)proxy;
+	(void)reterr;
+	return 0;
+}
+
 int pool_check_url(const char *url, char reterr[static 128])
 {
 	if (strncmp(url, "http", 4) == 0)

@@ -88,6 +88,34 @@ void configure_url(struct fixture *f, const char *url)
 	configure(f, &opts);
 }
 
+struct echo {
+	struct mail mail; /* first */
+	struct pool *pool;
+};
+
+static void take_echo(struct mail *self)
+{
+	(void)self;
+}
+
+static void return_echo(struct mail *self)
+{
+	struct echo *echo = (struct echo *)self;
+
+	self->receive = take_echo;
+	assert_int_equal(mailbox_reply(pool_owner_box(echo->pool), self), 0);
+}
+
+void settle(struct fixture *f)
+{
+	struct echo echo = { .mail.receive = return_echo, .pool = f->pool };
+
+	assert_int_equal(mailbox_reply(pool_loop_box(f->pool), &echo.mail), 0);
+	assert_int_equal(mailbox_take(pool_owner_box(f->pool), &echo.mail,
+				      pool_now_us() + PATIENCE_MS * 1000LL),
+			 0);
+}
+
 void note_reply(const struct pool_reply *r, void *arg)
 {
 	struct got *got = arg;

@@ -55,6 +55,10 @@ struct pool_endpoint_opts options(const char *url);
 void configure(struct fixture *f, const struct pool_endpoint_opts *opts);
 void configure_url(struct fixture *f, const char *url);
 
+/* Wait until the dispatcher has come to all that was configured: until then
+ * it is the one who sends calls of kind POOL_HOLD, too. */
+void settle(struct fixture *f);
+
 /* The `done` of all calls here; its `arg` is a `struct got`. */
 void note_reply(const struct pool_reply *r, void *arg);
 void clear(struct got *got);

@@ -1720,7 +1720,7 @@ static void test_check_url(void **state)
 	expect_url("http://joe:secret@h/a b", "a space at byte 22");
 	expect_url("http://h/\t", "a control character at byte 10");
 	expect_url("ftp://joe:secret@h/", "http or https");
-	expect_url("http+unix:///run/app.sock", "http or https");
+	expect_url("unix:///run/app.sock", "http or https");
 	expect_url("http://", "no host");
 	expect_url("http:///path", "no host");
 	expect_url("http://:80/", "no host");

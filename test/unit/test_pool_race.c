@@ -86,6 +86,7 @@ static void prepare(struct fixture *f, enum trick trick, unsigned times)
 	race.left = 0;
 	race.looks = 0;
 	configure_url(f, f->url);
+	settle(f);
 	call_ok(f);
 	race.trick = trick;
 	race.left = times;

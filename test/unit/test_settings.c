@@ -326,6 +326,18 @@ static void a_wrong_value_is_an_error_with_a_suggestion(void **state)
 	assert_int_equal(load("plugins.vmq_webhooks = maybe\n"), -EINVAL);
 }
 
+#define TRANSPORT                                                              \
+	"cafile, certfile, keyfile, keyfile_password, keyfile_password_file, " \
+	"verify_peer, depth, tls_version, use_crls, crlfile, sni, "            \
+	"pinned_public_key, http_version, proxy, no_proxy, connect_timeout, "  \
+	"max_reply, "                                                          \
+	"dns_timeout, "                                                        \
+	"connection_lifetime"
+
+#define CALL                                                                   \
+	"secret, secret_file, signing_key_file, trace, "                       \
+	"forward_connection_opts"
+
 static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 {
 	(void)state;
@@ -333,9 +345,7 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 		     "@:1: vmq_webhooks.w.endpoin: no such key; allowed: hook, "
 		     "endpoint, base64encode, no_payload, response_timeout, "
 		     "on_error, blocking, cache_refusals, retries, "
-		     "max_event_age, secret, "
-		     "secret_file, signing_key_file, trace, "
-		     "forward_connection_opts; did you mean "
+		     "max_event_age, " TRANSPORT ", " CALL "; did you mean "
 		     "\"vmq_webhooks.w.endpoint\"?");
 	expect_error("vmq_webhooks.pool_timout = 5\n",
 		     "@:1: vmq_webhooks.pool_timout: no such key; allowed: "
@@ -345,9 +355,8 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 		     "drain_timeout, cache_max_bytes, cache_jitter, "
 		     "admin_socket, "
 		     "default_policy, read_checks, publish_denied, "
-		     "mountpoint, secret, secret_file, signing_key_file, "
-		     "trace, forward_connection_opts; did you mean "
-		     "\"vmq_webhooks.pool_timeout\"?");
+		     "mountpoint, " TRANSPORT ", " CALL
+		     "; did you mean \"vmq_webhooks.pool_timeout\"?");
 	expect_error("vmq_webhook.w.hook = on_publish\n",
 		     "@:1: vmq_webhook.w.hook: no such key; did you mean "
 		     "\"vmq_webhooks.w.hook\"?");
@@ -356,24 +365,283 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 		     "\"plugins.vmq_webhooks\"?");
 }
 
-static void keys_of_later_versions_are_refused(void **state)
+/* ---- transport ---- */
+
+#define DER  "MAMCAQA=\n"
+#define CERT "-----BEGIN CERTIFICATE-----\n" DER "-----END CERTIFICATE-----\n"
+#define CRL  "-----BEGIN X509 CRL-----\n" DER "-----END X509 CRL-----\n"
+#define KEY  "-----BEGIN PRIVATE KEY-----\n" DER "-----END PRIVATE KEY-----\n"
+#define LOCKED                                                                 \
+	"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" DER                          \
+	"-----END ENCRYPTED PRIVATE KEY-----\n"
+#define OLD_LOCKED                                                             \
+	"-----BEGIN EC PRIVATE KEY-----\n"                                     \
+	"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n" DER             \
+	"-----END EC PRIVATE KEY-----\n"
+
+static char pem[4][80];
+
+/* A file, until the test ends. */
+static const char *pem_file(unsigned i, const char *text)
 {
-	static const char *const keys[] = {
-		"cafile",      "certfile",    "keyfile",  "keyfile_password",
-		"tls_version", "verify_peer", "use_crls", "depth",
-	};
-	char text[128];
+	FILE *f;
+
+	snprintf(pem[i], sizeof(pem[i]), "%s.%u", file, i);
+	f = fopen(pem[i], "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	return pem[i];
+}
+
+static int remove_pem_files(void **state)
+{
+	for (unsigned i = 0; i < sizeof(pem) / sizeof(*pem); i++) {
+		if (*pem[i])
+			unlink(pem[i]);
+		*pem[i] = '\0';
+	}
+	return teardown(state);
+}
+
+/* The first of a chain. */
+static const struct webhook *first(enum hook_id hook)
+{
+	assert_true(s->chained[hook] > 0);
+	return &s->chain[hook][0];
+}
+
+static void transport_has_defaults(void **state)
+{
+	const struct pool_transport *way;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-		snprintf(text, sizeof(text), "vmq_webhooks.%s = s3cret\n",
-			 keys[i]);
-		assert_int_equal(load(text), -EINVAL);
-		assert_non_null(strstr(error.text,
-				       ": not supported yet by this version: "
-				       "remove the key"));
-		assert_null(strstr(error.text, "s3cret"));
-	}
+	assert_int_equal(load(WEBHOOK("a", "on_publish", "https://h/")), 0);
+	assert_ptr_equal(first(HOOK_ON_PUBLISH)->transport, s->transport);
+	assert_string_equal(first(HOOK_ON_PUBLISH)->target, "https://h/");
+	way = &s->transport->way;
+	assert_null(way->ca.data);
+	assert_null(way->cert.data);
+	assert_null(way->crl.data);
+	assert_false(way->no_verify);
+	assert_int_equal(way->tls, POOL_TLS_1_2);
+	assert_null(way->server_name);
+	assert_null(way->pinned_key);
+	assert_int_equal(way->connect_ms, 1000);
+	assert_int_equal(way->dns_ms, 60000);
+	assert_int_equal(way->lifetime_ms, 0);
+	assert_int_equal(s->transport->max_reply, 1048576);
+	assert_string_equal(s->transport->id, "");
+}
+
+static void transport_is_read_for_all_and_for_one(void **state)
+{
+	const struct pool_transport *way;
+
+	(void)state;
+	opt("vmq_webhooks.cafile", pem_file(0, "text\n" CERT CERT));
+	opt("vmq_webhooks.certfile", pem_file(1, CERT));
+	opt("vmq_webhooks.keyfile", pem_file(2, LOCKED));
+	opt("vmq_webhooks.keyfile_password", "s3cret");
+	opt("vmq_webhooks.b.certfile", pem_file(3, KEY CERT));
+	opt("vmq_webhooks.b.keyfile_password", "");
+	assert_int_equal(
+		load(WEBHOOK("a", "on_publish", "https://h/") WEBHOOK(
+			"b", "on_register",
+			"https://h/") "vmq_webhooks.tls_version = tlsv1.3\n"
+				      "vmq_webhooks.b.tls_version = tlsv1.1\n"
+				      "vmq_webhooks.b.verify_peer = off\n"
+				      "vmq_webhooks.b.sni = other.example\n"
+				      "vmq_webhooks.b.max_reply = 1000\n"
+				      "vmq_webhooks.b.connect_timeout = 5\n"),
+		0);
+	way = &first(HOOK_ON_PUBLISH)->transport->way;
+	assert_string_equal(way->ca.data, "text\n" CERT CERT);
+	assert_string_equal(way->key.data, LOCKED);
+	assert_string_equal(way->key_password, "s3cret");
+	assert_int_equal(way->tls, POOL_TLS_1_3);
+	way = &first(HOOK_ON_REGISTER)->transport->way;
+	assert_string_equal(way->ca.data, "text\n" CERT CERT);
+	assert_string_equal(way->cert.data, KEY CERT);
+	assert_string_equal(way->key.data, KEY CERT);
+	assert_null(way->key_password);
+	assert_int_equal(way->tls, POOL_TLS_1_1);
+	assert_true(way->no_verify);
+	assert_string_equal(way->server_name, "other.example");
+	assert_int_equal(way->connect_ms, 5);
+	assert_int_equal(first(HOOK_ON_REGISTER)->transport->max_reply, 1000);
+}
+
+static void one_url_by_two_ways_is_two_targets(void **state)
+{
+	const struct webhook *a, *b, *c, *d;
+
+	(void)state;
+	assert_int_equal(
+		load(WEBHOOK("a", "on_publish", "https://h/") WEBHOOK(
+			"b", "on_register",
+			"https://h/") WEBHOOK("c", "on_deliver", "https://h/")
+			     WEBHOOK("d", "on_subscribe",
+				     "https://h/") "vmq_webhooks.b.keyfile_"
+						   "password = s3cret\n"
+						   "vmq_webhooks.c.keyfile_"
+						   "password = s3cret\n"
+						   "vmq_webhooks.d.keyfile_"
+						   "password = s3cret2\n"),
+		0);
+	a = first(HOOK_ON_PUBLISH);
+	b = first(HOOK_ON_REGISTER);
+	c = first(HOOK_ON_DELIVER);
+	d = first(HOOK_ON_SUBSCRIBE);
+	assert_string_not_equal(a->target, b->target);
+	assert_string_equal(b->target, c->target);
+	assert_ptr_equal(b->transport, c->transport);
+	assert_string_not_equal(c->target, d->target);
+	assert_null(strstr(b->target, "s3cret"));
+}
+
+/* A reload: another value, of the same name. */
+static void other_bytes_are_the_same_target(void **state)
+{
+	char *target;
+
+	(void)state;
+	opt("vmq_webhooks.cafile", pem_file(0, CERT));
+	assert_int_equal(load(WEBHOOK("a", "on_publish", "https://h/")), 0);
+	target = strdup(first(HOOK_ON_PUBLISH)->target);
+	pem_file(0, CERT CERT);
+	assert_int_equal(load(WEBHOOK("a", "on_publish", "https://h/")), 0);
+	assert_string_equal(first(HOOK_ON_PUBLISH)->target, target);
+	assert_string_equal(s->transport->way.ca.data, CERT CERT);
+	free(target);
+}
+
+static void passwords_come_from_files(void **state)
+{
+	(void)state;
+	opt("vmq_webhooks.certfile", pem_file(0, CERT OLD_LOCKED));
+	opt("vmq_webhooks.keyfile_password_file", pem_file(1, "s3 cret\r\n"));
+	assert_int_equal(load(NULL), 0);
+	assert_string_equal(s->transport->way.key_password, "s3 cret");
+}
+
+static void expect_bad_file(const char *key, const char *path, const char *want)
+{
+	char text[256], whole[256];
+
+	snprintf(text, sizeof(text), "vmq_webhooks.%s = %s\n", key, path);
+	snprintf(whole, sizeof(whole), "@:1: vmq_webhooks.%s: %s", key, want);
+	expect_error(text, whole);
+}
+
+static void bad_files_are_errors(void **state)
+{
+	static const char *const keys[] = { "cafile", "certfile", "keyfile",
+					    "crlfile",
+					    "keyfile_password_file" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		expect_bad_file(keys[i], "/nonexistent/x",
+				"the file cannot be read: No such file or "
+				"directory");
+	expect_bad_file("cafile", "/", "is no file");
+	expect_bad_file("cafile", pem_file(0, "x"),
+			"is no PEM file with a certificate in it");
+	expect_bad_file("cafile", pem_file(0, KEY),
+			"is no PEM file with a certificate in it");
+	expect_bad_file("keyfile", pem_file(0, CERT),
+			"is no PEM file with a private key in it");
+	expect_bad_file("crlfile", pem_file(0, CERT),
+			"is no PEM file with a revocation list in it");
+	expect_bad_file("certfile", pem_file(0, CERT "-----BEGIN CERTIFICATE-"),
+			"is a file with a broken PEM entry");
+	expect_bad_file("certfile",
+			pem_file(0, "-----BEGIN CERTIFICATE-----\nAAA*\n"
+				    "-----END CERTIFICATE-----\n"),
+			"is a file with a broken PEM entry");
+	expect_bad_file("keyfile_password_file", pem_file(0, "\n"),
+			"is a file whose first line is no password of 1 to "
+			"4096 bytes");
+}
+
+static void keys_that_do_not_fit_are_errors(void **state)
+{
+	(void)state;
+	opt("vmq_webhooks.keyfile", pem_file(0, KEY));
+	expect_error(NULL, "vmq_webhooks.keyfile: is of no use without "
+			   "certfile: set both");
+	opts[0] = (struct settings_opt){ "vmq_webhooks.certfile",
+					 pem_file(0, CERT) };
+	expect_error(NULL, "vmq_webhooks.certfile: holds no private key, and "
+			   "there is no keyfile: set it");
+	opt("vmq_webhooks.keyfile", pem_file(1, LOCKED));
+	expect_error(NULL, "vmq_webhooks.keyfile: is encrypted: set "
+			   "keyfile_password or keyfile_password_file");
+	opt("vmq_webhooks.keyfile_password", "s3cret");
+	opt("vmq_webhooks.keyfile_password_file", pem_file(2, "s3cret"));
+	expect_error(NULL, "vmq_webhooks.keyfile_password: is set, and so is "
+			   "keyfile_password_file: remove one of them");
+	count = 0;
+	expect_error(WEBHOOK("w", "on_publish",
+			     "https://h/") "vmq_webhooks.w.use_crls = on\n",
+		     "@:1: vmq_webhooks.w (its first key is here): use_crls: "
+		     "needs crlfile, the revocation lists: set it, or "
+		     "use_crls = off");
+}
+
+static void bad_transport_values_are_errors(void **state)
+{
+	(void)state;
+	expect_error("vmq_webhooks.tls_version = tlsv1.4\n",
+		     "@:1: vmq_webhooks.tls_version: \"tlsv1.4\" is no "
+		     "tls_version; allowed: tlsv1, tlsv1.1, tlsv1.2, tlsv1.3; "
+		     "did you mean \"tlsv1.1\"?");
+	expect_error("vmq_webhooks.sni = h:80\n",
+		     "@:1: vmq_webhooks.sni: no host name; allowed: letters, "
+		     "digits, dots and hyphens, no port");
+	expect_error("vmq_webhooks.pinned_public_key = sha256//AAAA\n",
+		     "@:1: vmq_webhooks.pinned_public_key: no pin; allowed: "
+		     "sha256// and the base64 of a SHA-256 digest, several "
+		     "with ; between them");
+	expect_error("vmq_webhooks.proxy = ftp://joe:s3cret@h\n",
+		     "@:1: vmq_webhooks.proxy: the URL of a proxy begins with "
+		     "http://, socks5:// or socks5h://");
+	expect_error("vmq_webhooks.pinned_public_key = /etc/passwd\n",
+		     "@:1: vmq_webhooks.pinned_public_key: no pin; allowed: "
+		     "sha256// and the base64 of a SHA-256 digest, several "
+		     "with ; between them");
+}
+
+static void crls_are_off_by_default(void **state)
+{
+	(void)state;
+	opt("vmq_webhooks.crlfile", pem_file(0, CRL));
+	opt("vmq_webhooks.depth", "5");
+	assert_int_equal(load(NULL), 0);
+	assert_null(s->transport->way.crl.data);
+	assert_true(s->transport->crlfile_unused);
+	assert_true(s->transport->depth_set);
+	opt("vmq_webhooks.use_crls", "on");
+	assert_int_equal(load(NULL), 0);
+	assert_string_equal(s->transport->way.crl.data, CRL);
+	assert_false(s->transport->crlfile_unused);
+}
+
+static void what_is_registered_takes_the_transport_of_all(void **state)
+{
+	struct webhook more = { .hook = HOOK_ON_PUBLISH,
+				.endpoint = (char[]){ "https://h/" },
+				.timeout_ms = 5000 };
+	struct settings *copy;
+
+	(void)state;
+	opt("vmq_webhooks.cafile", pem_file(0, CERT));
+	assert_int_equal(load(NULL), 0);
+	assert_int_equal(settings_with(s, &more, &copy, &error), 0);
+	assert_ptr_equal(copy->chain[HOOK_ON_PUBLISH][0].transport,
+			 s->transport);
+	settings_unref(copy);
 }
 
 static void an_unknown_option_is_an_error(void **state)
@@ -1090,6 +1358,9 @@ static void references_may_be_held_by_any_thread(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+#define TEST_FILES(test)                                                       \
+	cmocka_unit_test_setup_teardown(test, setup, remove_pem_files)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1107,7 +1378,16 @@ int main(void)
 		TEST(too_many_webhooks_are_an_error),
 		TEST(a_wrong_value_is_an_error_with_a_suggestion),
 		TEST(an_unknown_key_is_an_error_with_a_suggestion),
-		TEST(keys_of_later_versions_are_refused),
+		TEST_FILES(transport_has_defaults),
+		TEST_FILES(transport_is_read_for_all_and_for_one),
+		TEST_FILES(one_url_by_two_ways_is_two_targets),
+		TEST_FILES(other_bytes_are_the_same_target),
+		TEST_FILES(passwords_come_from_files),
+		TEST_FILES(bad_files_are_errors),
+		TEST_FILES(keys_that_do_not_fit_are_errors),
+		TEST_FILES(bad_transport_values_are_errors),
+		TEST_FILES(crls_are_off_by_default),
+		TEST_FILES(what_is_registered_takes_the_transport_of_all),
 		TEST(an_unknown_option_is_an_error),
 		TEST(a_mistake_in_an_option_names_it),
 		TEST(a_key_given_twice_is_an_error),
