@@ -56,7 +56,7 @@ def by_size(b):
                                         sum(sizes)))
 
 
-@figure("C3", "Memory of an entry")
+@figure("C3", "Memory of an entry", timed=False)
 def per_entry(b):
     """Bytes for each entry beyond those of its key and value, from the
     statistics of the admin socket."""
@@ -83,7 +83,7 @@ def all_hits(b):
           at_least=0.95, more="%d of %d" % (rate, without))
 
 
-@figure("C5", "A flood of questions")
+@figure("C5", "A flood of questions", timed=False)
 def flood(b):
     """The plugin on a host of ours: 10^6 publishes to as many topics, all
     answers cacheable, with 64 MiB for the cache, which are full long before
