@@ -117,11 +117,12 @@ $(OUT)/test/golden: $(call obj,$(GOLDEN_SRC) $(GOLDEN_HELP) $(CORE_SRC))
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-BENCH_BIN := $(addprefix $(OUT)/bench/,endpoint load bare-curl hook-cost)
+BENCH_BIN := $(addprefix $(OUT)/bench/,endpoint load bare-curl hook-cost cache-cost)
 bench_obj = $(call obj,$(1:%=test/bench/%.c) test/bench/bench.c)
 $(OUT)/bench/endpoint: $(call bench_obj,endpoint)
 $(OUT)/bench/load: $(call bench_obj,load client mqtt load_login load_publish load_probe load_subscribe)
 $(OUT)/bench/bare-curl: $(call bench_obj,bare_curl)
+$(OUT)/bench/cache-cost: $(call bench_obj,cache_cost) $(call obj,$(wildcard cache/*.c))
 # The plugin looks for the broker's functions in the executable; what is the
 # same in broker and library the library has.
 $(OUT)/bench/hook-cost: $(call bench_obj,hook_cost fake_host)

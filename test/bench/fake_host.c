@@ -132,6 +132,12 @@ const char *mosquitto_client_username(const struct mosquitto *client)
 	return client->username;
 }
 
+void *mosquitto_client_certificate(const struct mosquitto *client)
+{
+	(void)client;
+	return NULL;
+}
+
 const char *mosquitto_client_address(const struct mosquitto *client)
 {
 	return client->address;
