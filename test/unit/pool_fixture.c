@@ -89,29 +89,24 @@ void configure_url(struct fixture *f, const char *url)
 }
 
 struct echo {
-	struct mail mail; /* first */
+	struct mail there; /* first */
+	struct mail back;
 	struct pool *pool;
 };
-
-static void take_echo(struct mail *self)
-{
-	(void)self;
-}
 
 static void return_echo(struct mail *self)
 {
 	struct echo *echo = (struct echo *)self;
 
-	self->receive = take_echo;
-	assert_int_equal(mailbox_reply(pool_owner_box(echo->pool), self), 0);
+	mailbox_reply(pool_owner_box(echo->pool), &echo->back);
 }
 
 void settle(struct fixture *f)
 {
-	struct echo echo = { .mail.receive = return_echo, .pool = f->pool };
+	struct echo echo = { .there.receive = return_echo, .pool = f->pool };
 
-	assert_int_equal(mailbox_reply(pool_loop_box(f->pool), &echo.mail), 0);
-	assert_int_equal(mailbox_take(pool_owner_box(f->pool), &echo.mail,
+	assert_int_equal(mailbox_reply(pool_loop_box(f->pool), &echo.there), 0);
+	assert_int_equal(mailbox_take(pool_owner_box(f->pool), &echo.back,
 				      pool_now_us() + PATIENCE_MS * 1000LL),
 			 0);
 }
