@@ -11,10 +11,13 @@
 #   make golden       the cases recorded from VerneMQ (GOLDEN=folder)
 #   make broker       the suite on real brokers
 #   make mqtt         conversations recorded with VerneMQ, on real brokers
-#   make sanitize     unit and golden tests, and one broker run, under address
+#   make sanitize     unit and golden tests, and part of the suite, under address
 #                     and undefined; pool and admin under thread
-#   make memcheck     unit tests and one broker run under valgrind
+#   make memcheck     unit tests and part of the suite under valgrind
 #   make symbols      what the .so exports
+#
+#   make nightly      what takes too long for check: the whole suite under the
+#                     sanitizers, all unit tests under valgrind
 #
 # Benchmarks, against a load of our own on this machine:
 #   make bench        every figure, and docs/benchmarks.md (about 8 minutes);
@@ -76,7 +79,7 @@ Q := @
 say = @printf '  %-6s %s\n' $(1) $@
 endif
 
-.PHONY: all demo check unit golden broker mqtt sanitize memcheck symbols \
+.PHONY: all demo check unit golden broker mqtt sanitize memcheck nightly symbols \
         lint layers headers format tidy banned install clean tests \
         bench bench-tools
 .SECONDARY:
@@ -163,7 +166,7 @@ bench: bench-tools
 broker: all
 	$(Q)test/broker/run --all
 
-mqtt sanitize memcheck:
+mqtt sanitize memcheck nightly:
 	$(Q)scripts/check $@
 
 symbols: $(OUT)/vmq_webhooks.so
