@@ -20,7 +20,7 @@
 #                     sanitizers, all unit tests under valgrind
 #
 # Benchmarks, against a load of our own on this machine:
-#   make bench        every figure, and docs/benchmarks.md (about 8 minutes);
+#   make bench        every figure, and docs/benchmarks.md (a quarter of an hour);
 #                     FIGURES="1 C4" only those, QUICK=1 only that it works
 #   make bench-tools  what it needs: build/bench/
 #
