@@ -15,7 +15,8 @@ class Queue(BrokerTest):
 
     def stage(self, hooks=TELL, conf=None, **options):
         """An endpoint for these hooks, another one for the rest."""
-        ep, fine = self.endpoint(name="queued"), self.endpoint(name="fine")
+        ep = self.endpoint(name="queued")
+        fine = self.fine = self.endpoint(name="fine")
         settings = endpoint_conf(ep.url, hooks, "a", **options)
         settings.update(endpoint_conf(
             fine.url, [h for h in ALL if h not in hooks], "z"))
@@ -107,11 +108,17 @@ class Full(Queue):
     def test_bytes(self):
         """So many bodies of known length, and no more."""
         limit = 40000
-        ep, b = self.stage(conf={"max_queue_bytes": limit})
-        c, stall = self.stalled(ep, b)
+        ep, b = self.stage(("on_publish",), {"max_queue_bytes": limit})
+        c = self.online(b, "c1")
+        stall = ep.answers["on_publish"] = Stall()
+        c.publish("t/0", "x", 1)
+        ep.wait_for("on_publish", topic="t/0")
         payload = "x" * 6000
         for i in range(20):
             c.publish("big/%02d" % i, payload, 1)
+        # a later event that was told: the dispatcher has had all of these
+        self.online(b, "later")
+        self.fine.wait_for("on_register", client_id="later")
         stall.release()
         first = ep.wait_for("on_publish", topic="big/00")
         fit = limit // len(first.raw)
