@@ -55,7 +55,7 @@ ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
               -fno-omit-frame-pointer
 endif
 
-CORE_SRC   := $(filter-out plugin/broker%,$(wildcard conf/*.c cache/*.c pool/*.c plugin/*.c))
+CORE_SRC   := $(filter-out plugin/broker%,$(wildcard conf/*.c cache/*.c pool/*.c plugin/*.c plugin/admin/*.c))
 BROKER_SRC := $(wildcard plugin/broker*.c)
 CLI_SRC    := $(wildcard plugin/cli/*.c)
 UNIT_SRC   := $(wildcard test/unit/test_*.c)
@@ -66,13 +66,13 @@ GOLDEN_SRC := $(wildcard test/golden/*.c)
 BENCH_SRC  := $(wildcard test/bench/*.c)
 GOLDEN_HELP := test/unit/http_server.c
 SRC        := $(CORE_SRC) $(BROKER_SRC) $(CLI_SRC)
-HDR        := $(wildcard conf/*.h cache/*.h pool/*.h plugin/*.h plugin/cli/*.h)
+HDR        := $(wildcard conf/*.h cache/*.h pool/*.h plugin/*.h plugin/admin/*.h plugin/cli/*.h)
 TEST_C     := $(UNIT_SRC) $(UNIT_HELP) $(REPLAY_SRC) $(REPLAY_HELP) $(GOLDEN_SRC) $(BENCH_SRC) $(wildcard test/*/*.h)
 
 obj = $(patsubst %.c,$O/%.o,$(1))
 UNIT_BIN := $(patsubst test/%.c,$(OUT)/test/%,$(UNIT_SRC) $(REPLAY_SRC))
 # The core without the pool and who speaks to its loop: for the fake pool.
-REPLAY_CORE := $(filter-out pool/% plugin/admin%,$(CORE_SRC))
+REPLAY_CORE := $(filter-out pool/% plugin/admin/%,$(CORE_SRC))
 
 ifndef V
 Q := @

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/admin.h"
+#include "plugin/admin/admin.h"
 #include "plugin/broker_private.h"
 #include "plugin/settings.h"
 #include "pool/pool.h"

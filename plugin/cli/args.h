@@ -1,7 +1,7 @@
 /*
  * args.h - the command line, and the commands there are.
  *
- * The broker judges what it is asked (plugin/admin_request.c); the tool only
+ * The broker judges what it is asked (plugin/admin/request.c); the tool only
  * has to know what a command is called, what it cannot do without, and which
  * flags stand alone.
  */

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "plugin/admin.h"
+#include "plugin/admin/admin.h"
 #include "plugin/broker.h"
 #include "plugin/hook.h"
 #include "plugin/settings.h"
@@ -33,7 +33,7 @@
 
 enum {
 	PATIENCE_MS = 10000,
-	CONNECTIONS = 16, /* as admin_http.h has it */
+	CONNECTIONS = 16, /* as http.h has it */
 };
 
 /* The test is the broker's thread: it ticks while it waits, unless held. */

@@ -1,4 +1,4 @@
-/* plugin/admin_request.h */
+/* plugin/admin/request.h */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "plugin/admin_request.h"
+#include "plugin/admin/request.h"
 #include "plugin/event.h"
 
 #define ROOT "/api/v1/webhooks/"

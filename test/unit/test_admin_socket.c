@@ -1,4 +1,4 @@
-/* plugin/admin_socket.h */
+/* plugin/admin/socket.h */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "plugin/admin_socket.h"
+#include "plugin/admin/socket.h"
 
 enum {
 	RACERS = 8

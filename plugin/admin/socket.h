@@ -1,5 +1,5 @@
 /*
- * admin_socket.h - make and remove a listening Unix socket.
+ * socket.h - make and remove a listening Unix socket.
  *
  * A crashed broker leaves its socket file behind; a running one must keep
  * its own. Whoever makes a socket holds a lock (flock) on the directory while

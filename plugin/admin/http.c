@@ -1,4 +1,4 @@
-#include "plugin/admin_http.h"
+#include "plugin/admin/http.h"
 
 #include <errno.h>
 #include <microhttpd.h>

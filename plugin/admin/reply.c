@@ -1,4 +1,4 @@
-#include "plugin/admin_reply.h"
+#include "plugin/admin/reply.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "plugin/admin_log.h"
+#include "plugin/admin/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /*
- * admin_log.h - a line in the broker's log for every change.
+ * log.h - a line in the broker's log for every change.
  *
  * Only the broker's thread writes to its log, so the dispatcher's lines go
  * there as mail. A URL's user and password are left out.
@@ -8,7 +8,7 @@
 #define PLUGIN_ADMIN_LOG_H
 
 #include <stddef.h>
-#include "plugin/admin_commands.h"
+#include "plugin/admin/commands.h"
 
 struct hooks_selection;
 

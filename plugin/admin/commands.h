@@ -1,5 +1,5 @@
 /*
- * admin_commands.h - what each command does.
+ * commands.h - what each command does.
  *
  * On the dispatcher's thread: reads the current settings and counters,
  * publishes new settings, and mails the broker's thread what only that may
@@ -10,8 +10,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "plugin/admin_http.h"
-#include "plugin/admin_request.h"
+#include "plugin/admin/http.h"
+#include "plugin/admin/request.h"
 
 struct hooks;
 

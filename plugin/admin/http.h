@@ -1,5 +1,5 @@
 /*
- * admin_http.h - HTTP on a listening Unix socket, run by a loop.
+ * http.h - HTTP on a listening Unix socket, run by a loop.
  *
  * Knows requests and replies, not what they say. A request is handed over
  * with a ticket, and answered once under it, at once or later; one that is
@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 #include <sys/types.h>
-#include "plugin/admin_reply.h"
+#include "plugin/admin/reply.h"
 
 enum {
 	ADMIN_CONNECTIONS = 16,

@@ -1,5 +1,5 @@
 /*
- * admin_reply.h - what the admin socket answers, in VerneMQ's shapes
+ * reply.h - what the admin socket answers, in VerneMQ's shapes
  * (contract.md section 14, `--format=json`); errors have one of our own.
  *
  * Functions of their arguments alone; any thread. None can fail: without

@@ -1,9 +1,9 @@
 /*
- * admin_request.h - a request's address to a command with its arguments.
+ * request.h - a request's address to a command with its arguments.
  *
  * A function of its arguments: no I/O, no state, any thread. The table of
  * commands is here; adding one is adding a row and its handler in
- * admin_commands.c.
+ * a file of commands.
  */
 #ifndef PLUGIN_ADMIN_REQUEST_H
 #define PLUGIN_ADMIN_REQUEST_H

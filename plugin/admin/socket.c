@@ -1,4 +1,4 @@
-#include "plugin/admin_socket.h"
+#include "plugin/admin/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "plugin/admin_commands.h"
+#include "plugin/admin/commands.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/admin_log.h"
-#include "plugin/admin_reply.h"
+#include "plugin/admin/log.h"
+#include "plugin/admin/reply.h"
 #include "plugin/hook.h"
 #include "plugin/hook_table.h"
 #include "plugin/json_writer.h"

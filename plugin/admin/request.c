@@ -1,4 +1,4 @@
-#include "plugin/admin_request.h"
+#include "plugin/admin/request.h"
 
 #include <errno.h>
 #include <stdarg.h>

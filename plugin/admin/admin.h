@@ -3,13 +3,13 @@
  * socket, answered on the dispatcher's thread.
  *
  * Paths are contract.md section 15's: `/api/v1/webhooks/<words>?k=v&--f=v`;
- * each command is a row of a table (admin_request.c). What only the broker's
+ * each command is a row of a table (request.c). What only the broker's
  * thread may do travels there as mail, and its answer back. Every change is
  * logged with the uid and pid of the process that asked for it. The
  * operator's page is docs/admin.md.
  */
-#ifndef PLUGIN_ADMIN_H
-#define PLUGIN_ADMIN_H
+#ifndef PLUGIN_ADMIN_ADMIN_H
+#define PLUGIN_ADMIN_ADMIN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,4 +33,4 @@ int admin_create(struct admin **ret, struct hooks *hooks, const char *path,
  * hooks_start() that failed or never came. NULL is fine. */
 void admin_destroy(struct admin *admin);
 
-#endif /* PLUGIN_ADMIN_H */
+#endif /* PLUGIN_ADMIN_ADMIN_H */

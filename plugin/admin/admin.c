@@ -1,13 +1,13 @@
-#include "plugin/admin.h"
+#include "plugin/admin/admin.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/admin_commands.h"
-#include "plugin/admin_http.h"
-#include "plugin/admin_request.h"
-#include "plugin/admin_socket.h"
+#include "plugin/admin/commands.h"
+#include "plugin/admin/http.h"
+#include "plugin/admin/request.h"
+#include "plugin/admin/socket.h"
 #include "plugin/hook.h"
 #include "pool/pool.h"
 
