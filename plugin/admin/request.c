@@ -13,12 +13,12 @@
 
 const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 	[ADMIN_SHOW] = {
-		.words = { "show" },
+		.words = { "webhooks", "show" },
 		.allowed = BIT(ADMIN_ORIGIN),
 		.usage = "show [--origin]",
 	},
 	[ADMIN_REGISTER] = {
-		.words = { "register" },
+		.words = { "webhooks", "register" },
 		.required = BIT(ADMIN_HOOK) | BIT(ADMIN_ENDPOINT),
 		.allowed = BIT(ADMIN_BASE64PAYLOAD) | BIT(ADMIN_NO_PAYLOAD) |
 			   BIT(ADMIN_RESPONSE_TIMEOUT),
@@ -28,17 +28,17 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 			 "[--response_timeout=<milliseconds>]",
 	},
 	[ADMIN_DEREGISTER] = {
-		.words = { "deregister" },
+		.words = { "webhooks", "deregister" },
 		.required = BIT(ADMIN_HOOK) | BIT(ADMIN_ENDPOINT),
 		.usage = "deregister hook=<hook> endpoint=<url>",
 	},
 	[ADMIN_CACHE_SHOW] = {
-		.words = { "cache", "show" },
+		.words = { "webhooks", "cache", "show" },
 		.allowed = BIT(ADMIN_RESET) | BIT(ADMIN_ALL),
 		.usage = "cache show [--all|--reset]",
 	},
 	[ADMIN_CACHE_CLEAR] = {
-		.words = { "cache", "clear" },
+		.words = { "webhooks", "cache", "clear" },
 		.allowed = BIT(ADMIN_HOOK) | BIT(ADMIN_ENDPOINT) |
 			   BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_USERNAME) |
 			   BIT(ADMIN_KICK),
@@ -135,43 +135,57 @@ static bool same_words(const char *const *a, char *const *b)
 	return !*a && !*b;
 }
 
+enum {
+	NAME_LEN = 48 /* of a command's words */
+};
+
+/* What follows "webhooks", which goes without saying; of others all. */
+static void name_command(char ret[static NAME_LEN], const char *const *words)
+{
+	int len = 0;
+
+	if (words[0] && strcmp(words[0], "webhooks") == 0)
+		words++;
+	ret[0] = '\0';
+	for (; *words && len < NAME_LEN; words++)
+		len += snprintf(ret + len, NAME_LEN - (size_t)len, "%s%s",
+				len ? " " : "", *words);
+}
+
 static int unknown_command(char *const *words,
 			   char reterr[static ADMIN_ERROR_LEN])
 {
-	char names[ADMIN_COMMAND_COUNT][32], given[128];
+	char names[ADMIN_COMMAND_COUNT][NAME_LEN], given[NAME_LEN];
 	const char *list[ADMIN_COMMAND_COUNT + 1] = { NULL }, *near;
+	int len;
 
-	if (!words[0])
-		return refuse(-EINVAL, reterr,
-			      "a command is missing: show, register, "
-			      "deregister, cache show or cache clear");
+	name_command(given, (const char *const *)words);
 	for (int i = 0; i < ADMIN_COMMAND_COUNT; i++) {
-		const char *const *w = admin_command_table[i].words;
-
-		snprintf(names[i], sizeof(names[i]), "%s%s%s", w[0],
-			 w[1] ? " " : "", w[1] ? w[1] : "");
+		name_command(names[i], admin_command_table[i].words);
 		list[i] = names[i];
 	}
-	snprintf(given, sizeof(given), "%s%s%s", words[0], words[1] ? " " : "",
-		 words[1] ? words[1] : "");
-	near = conf_nearest(given, list);
+	near = *given ? conf_nearest(given, list) : NULL;
 	if (near)
 		return refuse(-EINVAL, reterr,
 			      "unknown command \"%s\"; did you mean \"%s\"?",
 			      given, near);
-	return refuse(-EINVAL, reterr,
-		      "unknown command \"%s\"; there are show, register, "
-		      "deregister, cache show and cache clear",
-		      given);
+	len = *given ? snprintf(reterr, ADMIN_ERROR_LEN,
+				"unknown command \"%s\"; there are", given)
+		     : snprintf(reterr, ADMIN_ERROR_LEN,
+				"a command is missing; there are");
+	for (int i = 0; list[i] && len < ADMIN_ERROR_LEN; i++)
+		len += snprintf(reterr + len, ADMIN_ERROR_LEN - (size_t)len,
+				"%s %s", i ? "," : "", list[i]);
+	return -EINVAL;
 }
 
 static int parse_command(char *path, struct admin_request *req,
 			 char reterr[static ADMIN_ERROR_LEN])
 {
-	char *words[4] = { NULL }, *save = NULL;
+	char *words[ADMIN_WORDS + 2] = { NULL }, *save = NULL;
 	size_t n = 0;
 
-	for (char *word = strtok_r(path, "/", &save); word && n < 3;
+	for (char *word = strtok_r(path, "/", &save); word && n <= ADMIN_WORDS;
 	     word = strtok_r(NULL, "/", &save)) {
 		if (!decode(word))
 			return refuse(-EINVAL, reterr,
@@ -354,7 +368,7 @@ static int check_required(const struct admin_request *req,
 int admin_request_parse(char *uri, struct admin_request *ret,
 			char reterr[static ADMIN_ERROR_LEN])
 {
-	static const char root[] = "/api/v1/webhooks";
+	static const char root[] = "/api/v1";
 	char *query = strchr(uri, '?'), *save = NULL;
 	int err;
 

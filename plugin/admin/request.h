@@ -46,8 +46,11 @@ struct admin_value {
 	uint32_t number;  /* of a boolean, a time; enum hook_id of a hook */
 };
 
+#define ADMIN_WORDS 3 /* at most */
+
 struct admin_command_def {
-	const char *words[3];       /* ends with NULL */
+	/* Of its path below /api/v1/; ends with NULL. */
+	const char *words[ADMIN_WORDS + 1];
 	unsigned required, allowed; /* 1u << enum admin_arg */
 	const char *usage;
 };

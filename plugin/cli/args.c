@@ -90,17 +90,19 @@ static const char usage_cache_clear[] =
 	"name.\n" EVERYWHERE;
 
 static const struct command commands[] = {
-	{ .words = { "show" }, .details = true, .usage = usage_show },
-	{ .words = { "register" },
+	{ .words = { "webhooks", "show" },
+	  .details = true,
+	  .usage = usage_show },
+	{ .words = { "webhooks", "register" },
 	  .keys = { "hook", "endpoint" },
 	  .changes = true,
 	  .usage = usage_register },
-	{ .words = { "deregister" },
+	{ .words = { "webhooks", "deregister" },
 	  .keys = { "hook", "endpoint" },
 	  .changes = true,
 	  .usage = usage_deregister },
-	{ .words = { "cache", "show" }, .usage = usage_cache_show },
-	{ .words = { "cache", "clear" },
+	{ .words = { "webhooks", "cache", "show" }, .usage = usage_cache_show },
+	{ .words = { "webhooks", "cache", "clear" },
 	  .changes = true,
 	  .usage = usage_cache_clear },
 };
@@ -225,10 +227,10 @@ static const struct command *find_command(const struct scan *scan)
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		size_t k = 0;
 
-		while (commands[i].words[k] && k + 1 < scan->words_count &&
-		       strcmp(commands[i].words[k], scan->words[k + 1]) == 0)
+		while (commands[i].words[k] && k < scan->words_count &&
+		       strcmp(commands[i].words[k], scan->words[k]) == 0)
 			k++;
-		if (!commands[i].words[k] && k + 1 == scan->words_count)
+		if (!commands[i].words[k] && k == scan->words_count)
 			return &commands[i];
 	}
 	return NULL;
@@ -291,8 +293,7 @@ int args_parse(struct args *ret, int argc, char *const *argv, FILE *err)
 	result = scan_line(&scan, argc, argv);
 	if (result)
 		return result;
-	if (scan.words_count && strcmp(scan.words[0], "webhooks") == 0)
-		ret->command = find_command(&scan);
+	ret->command = find_command(&scan);
 	if (scan.help) {
 		ret->help =
 			ret->command ? ret->command->usage : usage_of(&scan);

@@ -22,7 +22,7 @@ enum format {
 };
 
 struct command {
-	const char *words[3]; /* after "webhooks"; ends with NULL */
+	const char *words[4]; /* ends with NULL */
 	const char *keys[3];  /* it cannot do without; likewise */
 	bool changes;         /* something in the broker */
 	bool details;         /* a table for people asks for more

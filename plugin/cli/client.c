@@ -33,7 +33,7 @@ static int write_url(FILE *to, CURL *curl, const struct args *args)
 	char mark = '?';
 
 	/* the host is not looked up: the socket is given */
-	fputs("http://localhost/api/v1/webhooks", to);
+	fputs("http://localhost/api/v1", to);
 	for (size_t i = 0; args->command->words[i]; i++)
 		fprintf(to, "/%s", args->command->words[i]);
 	for (size_t i = 0; i < args->count; i++, mark = '&') {

@@ -75,6 +75,8 @@ static void refuses_unknown_commands(void **state)
 	(void)state;
 	refused("/api/v1/webhooks", "a command is missing");
 	refused(ROOT, "a command is missing");
+	refused("/api/v1/", "a command is missing");
+	refused("/api/v1/webhooksx/show", "unknown command");
 	refused(ROOT "shw", "\"show\"");
 	refused(ROOT "cache", "cache show");
 	refused(ROOT "cache/flush", "unknown command \"cache flush\"");
@@ -89,7 +91,7 @@ static void other_pages_are_not_ours(void **state)
 	static const char *const pages[] = { "/",
 					     "",
 					     "*",
-					     "/api/v1/webhooksx",
+					     "/api/v1x/webhooks/show",
 					     "/api/v2/webhooks/show",
 					     "/API/v1/webhooks/show" };
 	struct admin_request req;

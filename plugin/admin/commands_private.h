@@ -1,0 +1,34 @@
+/*
+ * commands_private.h - what the files of commands share. On the dispatcher's
+ * thread, but for what mail does on the broker's.
+ */
+#ifndef PLUGIN_ADMIN_COMMANDS_PRIVATE_H
+#define PLUGIN_ADMIN_COMMANDS_PRIVATE_H
+
+#include "plugin/admin/commands.h"
+#include "plugin/admin/reply.h"
+
+struct mail;
+
+/* One request under way. Valid until the handler returns. */
+struct job {
+	struct admin_commands *commands;
+	const struct admin_request *req;
+	const struct admin_peer *peer;
+	uint64_t ticket;
+};
+
+/* A handler answers its job once: now, or later under its ticket. */
+typedef void command_fn(const struct job *job);
+
+command_fn command_show, command_register, command_deregister;
+command_fn command_cache_show, command_cache_clear;
+
+/* Takes the reply's body. */
+void job_answer(const struct job *job, struct admin_reply reply);
+
+/* Hand `mail`, whose `receive` answers, to the broker's thread. False: it
+ * takes none; that has been answered, and the mail is the caller's. */
+bool job_mail(const struct job *job, struct mail *mail);
+
+#endif /* PLUGIN_ADMIN_COMMANDS_PRIVATE_H */
