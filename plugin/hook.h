@@ -107,6 +107,18 @@ struct hook_totals {
 const struct hook_totals *hooks_totals(const struct hooks *hooks,
 				       enum hook_id hook);
 
+/* Whether the broker's thread lives. Times are those of broker_ops' now_us. */
+struct hooks_pulse {
+	int64_t started_us; /* hooks_create() */
+	int64_t seen_us;    /* it last ticked, or raised an event */
+	/* It has ticked; one that never does is seen by its events alone. */
+	bool ticked, may_never_tick;
+	unsigned changes; /* of the settings */
+};
+
+/* Any thread. */
+void hooks_get_pulse(const struct hooks *hooks, struct hooks_pulse *ret);
+
 /* What to select: all that agrees in everything given. */
 struct hooks_selection {
 	enum hook_id hook; /* HOOK_COUNT: any */

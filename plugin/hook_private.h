@@ -5,6 +5,7 @@
 #ifndef PLUGIN_HOOK_PRIVATE_H
 #define PLUGIN_HOOK_PRIVATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,6 +55,10 @@ struct hooks {
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
 	struct hook_totals totals[HOOK_COUNT];
+	int64_t started_us;
+	/* For any thread. */
+	_Atomic int64_t seen_us;
+	atomic_bool ticked;
 	bool ticking; /* in hooks_tick(), and in no callback */
 };
 

@@ -136,7 +136,10 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->transport = transport_settings_ref(s->transport);
 	copy->admin_socket = strdup(s->admin_socket);
 	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
-	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint))
+	copy->metrics_listen =
+		s->metrics_listen ? strdup(s->metrics_listen) : NULL;
+	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint) ||
+	    (s->metrics_listen && !copy->metrics_listen))
 		return -ENOMEM;
 	for (size_t i = 0; i < s->mounts_count; i++) {
 		int err = settings_mount(copy, s->mounts[i].port,
@@ -271,6 +274,7 @@ void settings_unref(struct settings *s)
 	free(s->mounts);
 	free(s->mountpoint);
 	free(s->admin_socket);
+	free(s->metrics_listen);
 	credentials_unref(s->call.credentials);
 	transport_keys_clear(&s->transport_keys);
 	transport_settings_unref(s->transport);

@@ -179,6 +179,7 @@ struct settings {
 	struct transport_settings *transport;
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
+	char *metrics_listen;    /* settings_address.h; NULL: nowhere */
 	unsigned default_policy, read_checks, publish_denied;
 	char *mountpoint; /* of every listener not among `mounts`; or NULL */
 	struct listener_mount *mounts;

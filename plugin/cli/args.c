@@ -89,6 +89,19 @@ static const char usage_cache_clear[] =
 	"     Disconnect the clients with that client id or user "
 	"name.\n" EVERYWHERE;
 
+static const char usage_metrics[] =
+	"Usage: vmq-admin metrics <sub-command>\n\n"
+	"  Look at what the plugin counts.\n\n"
+	"  Sub-commands:\n"
+	"    show        Print every metric\n" EVERYWHERE;
+
+static const char usage_metrics_show[] =
+	"Usage: vmq-admin metrics show\n\n"
+	"  Print every metric: a line with its type, name and value. Of a\n"
+	"  histogram there are the times within which half and 99 in a\n"
+	"  hundred calls ended, their sum in seconds and their number.\n"
+	"  Prometheus reads the whole at /metrics.\n" EVERYWHERE;
+
 static const struct command commands[] = {
 	{ .words = { "webhooks", "show" },
 	  .details = true,
@@ -105,6 +118,9 @@ static const struct command commands[] = {
 	{ .words = { "webhooks", "cache", "clear" },
 	  .changes = true,
 	  .usage = usage_cache_clear },
+	{ .words = { "metrics", "show" },
+	  .lines = true,
+	  .usage = usage_metrics_show },
 };
 
 enum {
@@ -239,6 +255,8 @@ static const struct command *find_command(const struct scan *scan)
 /* The usage that fits words which are no command. */
 static const char *usage_of(const struct scan *scan)
 {
+	if (scan->words_count && strcmp(scan->words[0], "metrics") == 0)
+		return usage_metrics;
 	if (scan->words_count > 1 && strcmp(scan->words[0], "webhooks") == 0 &&
 	    strcmp(scan->words[1], "cache") == 0)
 		return usage_cache;
@@ -249,7 +267,8 @@ static int no_command(const struct scan *scan)
 {
 	const char *usage = usage_of(scan);
 	bool ours =
-		scan->words_count && strcmp(scan->words[0], "webhooks") == 0;
+		usage == usage_metrics ||
+		(scan->words_count && strcmp(scan->words[0], "webhooks") == 0);
 
 	if (scan->words_count && !ours)
 		return refuse(scan->err, usage, "unknown command \"%s\"",

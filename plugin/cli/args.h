@@ -27,6 +27,7 @@ struct command {
 	bool changes;         /* something in the broker */
 	bool details;         /* a table for people asks for more
 					 * than VerneMQ's columns */
+	bool lines;           /* for people a line per row, not a table */
 	const char *usage;
 };
 

@@ -909,7 +909,8 @@ static void other_methods_are_405(void **state)
 static void other_pages_are_404(void **state)
 {
 	expect_error(*state, "/", 404, "/api/v1/");
-	expect_error(*state, "/metrics", 404, "/api/v1/");
+	expect_error(*state, "/metrics/", 404, "/api/v1/");
+	expect_error(*state, "/healthy", 404, "/api/v1/");
 }
 
 static void bodies_are_refused(void **state)
