@@ -36,9 +36,9 @@ struct rows {
 struct family {
 	const char *name, *type, *help;
 	size_t offset, size;
-	enum metrics_unit unit;
 	const char *label; /* one more, or NULL */
-	bool cache;        /* only of hooks whose answers may be kept */
+	enum metrics_unit unit;
+	bool cache; /* only of hooks whose answers may be kept */
 };
 
 #define OF(member)                                                             \
@@ -48,24 +48,24 @@ struct family {
 	{                                                                      \
 		"vmq_webhooks_calls_total", "counter",                         \
 			"Calls by how they ended", OF(ends[end]),              \
-			METRICS_NUMBER, "outcome=\"" outcome "\"", false       \
+			"outcome=\"" outcome "\"", METRICS_NUMBER, false       \
 	}
 #define COUNT(name, member, help)                                              \
 	{                                                                      \
-		"vmq_webhooks_" name, "counter", help, OF(member),             \
-			METRICS_NUMBER, NULL, false                            \
+		"vmq_webhooks_" name, "counter", help, OF(member), NULL,       \
+			METRICS_NUMBER, false                                  \
 	}
 #define LOST(member, reason)                                                   \
 	{                                                                      \
 		"vmq_webhooks_notifications_lost_total", "counter",            \
 			"Notifications that the endpoint did not get",         \
-			OF(member), METRICS_NUMBER, "reason=\"" reason "\"",   \
+			OF(member), "reason=\"" reason "\"", METRICS_NUMBER,   \
 			false                                                  \
 	}
 #define CACHE(name, type, member, help)                                        \
 	{                                                                      \
 		"vmq_webhooks_cache_" name, type, help, OF(cache.member),      \
-			METRICS_NUMBER, NULL, true                             \
+			NULL, METRICS_NUMBER, true                             \
 	}
 
 static const struct family of_webhooks[] = {
@@ -90,8 +90,8 @@ static const struct family of_webhooks[] = {
 	COUNT("broker_held_calls_total", held_calls,
 	      "Calls that the broker stood still for"),
 	{ "vmq_webhooks_broker_held_seconds_total", "counter",
-	  "How long the broker stood still for calls", OF(held_us),
-	  METRICS_MICROSECONDS, NULL, false },
+	  "How long the broker stood still for calls", OF(held_us), NULL,
+	  METRICS_MICROSECONDS, false },
 	CACHE("entries", "gauge", entries, "Answers kept, refusals included"),
 	CACHE("bytes", "gauge", bytes, "Bytes of the answers kept"),
 	CACHE("refusals", "gauge", refusals, "Refusals among the entries"),
@@ -134,7 +134,7 @@ static const struct {
 		"vmq_webhooks_endpoint_" name, type, help,                     \
 			offsetof(struct pool_endpoint_stats, member),          \
 			sizeof(((struct pool_endpoint_stats *)0)->member),     \
-			METRICS_NUMBER, NULL, false                            \
+			NULL, METRICS_NUMBER, false                            \
 	}
 
 static const struct family of_endpoints[] = {
@@ -249,22 +249,26 @@ static int webhook_rows(const struct settings *s, struct rows *rows)
 	return err;
 }
 
+struct targeted {
+	const struct webhook *webhook;
+};
+
 static int by_target(const void *a, const void *b)
 {
-	const struct webhook *const *left = a, *const *right = b;
+	const struct targeted *left = a, *right = b;
 
-	return strcmp((*left)->target, (*right)->target);
+	return strcmp(left->webhook->target, right->webhook->target);
 }
 
 /* Every webhook, by target. Returns an array to free(), or NULL. */
-static const struct webhook **sort_by_target(const struct settings *s)
+static struct targeted *sort_by_target(const struct settings *s)
 {
-	const struct webhook **list = calloc(s->webhooks + 1, sizeof(*list));
+	struct targeted *list = calloc(s->webhooks + 1, sizeof(*list));
 	size_t n = 0;
 
 	for (int h = 0; list && h < HOOK_COUNT; h++) {
 		for (size_t i = 0; i < s->chained[h]; i++)
-			list[n++] = &s->chain[h][i];
+			list[n++].webhook = &s->chain[h][i];
 	}
 	if (list)
 		qsort(list, n, sizeof(*list), by_target);
@@ -275,20 +279,21 @@ static const struct webhook **sort_by_target(const struct settings *s)
 static int endpoint_rows(struct hooks *hooks, const struct settings *s,
 			 struct rows *rows)
 {
-	const struct webhook **list = sort_by_target(s);
+	struct targeted *list = sort_by_target(s);
 	int err = rows_init(rows, s);
 
 	if (!list)
 		err = -ENOMEM;
 	for (size_t i = 0; i < s->webhooks && !err; i++) {
+		const struct webhook *webhook = list[i].webhook;
 		struct row *row = &rows->at[rows->n];
 
 		if (i && by_target(&list[i - 1], &list[i]) == 0)
 			continue;
-		if (pool_get_stats(hooks_pool(hooks), list[i]->target,
+		if (pool_get_stats(hooks_pool(hooks), webhook->target,
 				   &row->pool) != 0)
 			continue;
-		row->labels = make_labels(NULL, list[i]->shown);
+		row->labels = make_labels(NULL, webhook->shown);
 		if (row->labels)
 			rows->n++;
 		else
