@@ -261,6 +261,22 @@ class Counters(Metrics):
         self.assertEqual(m.get("vmq_webhooks_notifications_lost_total",
                                reason="expired", **label), 0)
 
+    def test_expired(self):
+        """Too old to be sent: lost, and no request."""
+        ep, b = self.stage(("on_publish",), max_event_age=300,
+                           response_timeout=20000)
+        stall = ep.answers["on_publish"] = Stall()
+        c = self.online(b, "c1")
+        c.publish("t", "x", 1)
+        ep.wait_for("on_publish")
+        c.publish("t", "x", 1)
+        m = self.wait_for(b, lambda m: m.get(
+            "vmq_webhooks_notifications_lost_total", hook="on_publish",
+            endpoint=ep.url, reason="expired") == 1)
+        self.assertEqual(self.vernemqs(m, "on_publish"), (0, 0, 0))
+        stall.release()
+        self.wait_for(b, lambda m: m.get("webhooks_on_publish_requests") == 1)
+
     def test_retries(self):
         """Sent twice, one call."""
         ep, b = self.stage(("on_publish",))
