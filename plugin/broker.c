@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/admin/admin.h"
+#include "plugin/admin/scrape.h"
 #include "plugin/broker_private.h"
 #include "plugin/settings.h"
 #include "pool/pool.h"
@@ -453,6 +454,25 @@ static int open_admin(struct plugin *p, const struct settings *s)
 	return 0;
 }
 
+static int open_scrape(struct plugin *p, const struct settings *s)
+{
+	char error[256] = "";
+	int err;
+
+	if (!s->metrics_listen)
+		return 0;
+	err = scrape_create(&p->scrape, p->hooks, s->metrics_listen, error,
+			    sizeof(error));
+	if (err)
+		broker_log(p, LOG_LEVEL_ERR, "vmq_webhooks.metrics_listen: %s",
+			   error);
+	else
+		broker_log(p, LOG_LEVEL_INFO,
+			   "metrics at http://%s/metrics, and /health",
+			   scrape_address(p->scrape));
+	return err;
+}
+
 static int start(struct plugin *p, struct settings *s)
 {
 	int err;
@@ -465,6 +485,7 @@ static int start(struct plugin *p, struct settings *s)
 		.now_us = now_us,
 		.unix_ms = unix_ms,
 		.delays_logins = p->host.v21,
+		.may_never_tick = !p->host.frees_replaced,
 	};
 	p->ops.without_effect =
 		broker_without_effect(p, &p->ops.without_effect_count);
@@ -479,6 +500,8 @@ static int start(struct plugin *p, struct settings *s)
 		err = hooks_create(&p->hooks, s, &p->ops, p);
 	if (!err)
 		err = open_admin(p, s);
+	if (!err)
+		err = open_scrape(p, s);
 	if (!err)
 		err = hooks_start(p->hooks);
 	if (!err)
@@ -496,6 +519,7 @@ static void plugin_destroy(struct plugin *p)
 	signal(SIGURG, SIG_DFL); /* nobody is left to send it */
 	watch_no_longer(p);
 	admin_destroy(p->admin);
+	scrape_destroy(p->scrape);
 	client_table_clear(&p->clients); /* speaks to the hooks */
 	hooks_destroy(p->hooks);
 	gather_destroy(p->gather);

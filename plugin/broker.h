@@ -49,6 +49,8 @@ struct broker_ops {
 	int64_t (*unix_ms)(void *ctx);
 	/* Logins may be delayed (Mosquitto 2.1). */
 	bool delays_logins;
+	/* There may be no ticks, ever (Mosquitto before 2.0.15). */
+	bool may_never_tick;
 	/* Said in the log, once per webhook that asks for one. */
 	const struct modifier_without_effect *without_effect;
 	size_t without_effect_count;

@@ -56,6 +56,7 @@ struct plugin {
 	pthread_t thread;    /* the broker's */
 	struct hooks *hooks; /* NULL: switched off */
 	struct admin *admin;
+	struct scrape *scrape; /* NULL: not wanted */
 	struct client_table clients;
 	struct gather *gather;
 	struct kept_verdict kept;

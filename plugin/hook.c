@@ -141,6 +141,8 @@ int hooks_create(struct hooks **ret, struct settings *s,
 		return -ENOMEM;
 	hooks->ops = ops;
 	hooks->ops_ctx = ops_ctx;
+	hooks->started_us = ops->now_us(ops_ctx);
+	hooks->seen_us = hooks->started_us;
 	err = make_parts(hooks, s);
 	if (err)
 		goto out;
@@ -296,10 +298,33 @@ int64_t hooks_now_ms(const struct hooks *hooks)
 	return hooks->ops->now_us(hooks->ops_ctx) / 1000;
 }
 
+/* The broker's thread is at it. */
+static void be_seen(struct hooks *hooks)
+{
+	atomic_store_explicit(&hooks->seen_us,
+			      hooks->ops->now_us(hooks->ops_ctx),
+			      memory_order_relaxed);
+}
+
+void hooks_get_pulse(const struct hooks *hooks, struct hooks_pulse *ret)
+{
+	*ret = (struct hooks_pulse){
+		.started_us = hooks->started_us,
+		.seen_us = atomic_load_explicit(&hooks->seen_us,
+						memory_order_relaxed),
+		.ticked = atomic_load_explicit(&hooks->ticked,
+					       memory_order_relaxed),
+		.may_never_tick = hooks->ops->may_never_tick,
+		.changes = settings_slot_version(&hooks->slot) - 1,
+	};
+}
+
 unsigned hooks_tick(struct hooks *hooks)
 {
 	unsigned open;
 
+	be_seen(hooks);
+	atomic_store_explicit(&hooks->ticked, true, memory_order_relaxed);
 	take_up_settings(hooks);
 	hook_cache_sweep(hooks);
 	hook_sum_up(hooks, false);
@@ -325,6 +350,7 @@ long hooks_disconnect(struct hooks *hooks,
 
 void hooks_refresh(struct hooks *hooks)
 {
+	be_seen(hooks);
 	budget_begin(&hooks->budget);
 	take_up_settings(hooks);
 	/* A broker that delays no logins has no client that an answer could

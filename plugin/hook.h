@@ -94,6 +94,31 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 
 struct pool *hooks_pool(struct hooks *hooks);
 
+/* What VerneMQ counts of each hook (contract.md, section 16): since the plugin
+ * was loaded, webhooks that are gone included. Relaxed atomics. */
+struct hook_totals {
+	_Atomic uint64_t requests, errors, bytes_sent;
+	/* Logins that nobody waited for any more when they were answered. */
+	_Atomic uint64_t cancelled;
+	_Atomic uint64_t timeouts, elapsed_us;
+};
+
+/* Any thread; as long as `hooks`. */
+const struct hook_totals *hooks_totals(const struct hooks *hooks,
+				       enum hook_id hook);
+
+/* Whether the broker's thread lives. Times are those of broker_ops' now_us. */
+struct hooks_pulse {
+	int64_t started_us; /* hooks_create() */
+	int64_t seen_us;    /* it last ticked, or raised an event */
+	/* It has ticked; one that never does is seen by its events alone. */
+	bool ticked, may_never_tick;
+	unsigned changes; /* of the settings */
+};
+
+/* Any thread. */
+void hooks_get_pulse(const struct hooks *hooks, struct hooks_pulse *ret);
+
 /* What to select: all that agrees in everything given. */
 struct hooks_selection {
 	enum hook_id hook; /* HOOK_COUNT: any */

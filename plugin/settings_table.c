@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/un.h>
 #include "plugin/hook_table.h"
+#include "plugin/settings_address.h"
 #include "plugin/settings_private.h"
 #include "plugin/topic.h"
 #include "pool/pool.h"
@@ -63,6 +64,18 @@ static int check_socket(const char *value, char reterr[static CONF_REASON_LEN])
 		 "no socket path; allowed: an absolute path of at most %zu "
 		 "bytes",
 		 max);
+	return -EINVAL;
+}
+
+static int check_listen(const char *value, char reterr[static CONF_REASON_LEN])
+{
+	struct settings_address address;
+
+	if (settings_address_parse(value, &address) == 0)
+		return 0;
+	snprintf(reterr, CONF_REASON_LEN,
+		 "no address to listen on; allowed: 127.0.0.1:9883, "
+		 "[::1]:9883, no names");
 	return -EINVAL;
 }
 
@@ -148,6 +161,12 @@ static const struct conf_directive global_keys[] = {
 		.name = "admin_users",
 		.type = CONF_CALL,
 		.set = set_admin_users,
+	},
+	{
+		.name = "metrics_listen",
+		.type = CONF_STR,
+		.offset = offsetof(struct settings, metrics_listen),
+		.check = check_listen,
 	},
 	{
 		.name = "default_policy",

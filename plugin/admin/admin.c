@@ -7,6 +7,7 @@
 #include "plugin/admin/commands.h"
 #include "plugin/admin/guard.h"
 #include "plugin/admin/http.h"
+#include "plugin/admin/pages.h"
 #include "plugin/admin/request.h"
 #include "plugin/admin/socket.h"
 #include "plugin/hook.h"
@@ -33,8 +34,13 @@ static void on_request(struct admin_http *http, uint64_t ticket, char *uri,
 	char why[ADMIN_ERROR_LEN];
 	struct admin_request req;
 	struct admin_reply reply;
-	int err = admin_request_parse(uri, &req, why);
+	int err;
 
+	if (admin_page(admin->commands.hooks, uri, &reply)) {
+		admin_http_answer(http, ticket, &reply);
+		return;
+	}
+	err = admin_request_parse(uri, &req, why);
 	if (!err) {
 		admin_command_run(&admin->commands, &req, peer, ticket);
 		return;

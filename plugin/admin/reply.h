@@ -15,8 +15,9 @@ struct json_writer;
 /* Whoever holds it frees `body`. */
 struct admin_reply {
 	unsigned status; /* of HTTP */
-	char *body;      /* malloc'd JSON; NULL: none */
+	char *body;      /* malloc'd; NULL: none */
 	size_t len;
+	const char *type; /* of the body, a constant; NULL: it is JSON */
 };
 
 /* {"text":"Done","type":"text"} */

@@ -45,6 +45,10 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.usage = "cache clear [hook=<hook>] [endpoint=<url>] "
 			 "[client-id=<id>] [username=<name>] [--kick]",
 	},
+	[ADMIN_METRICS_SHOW] = {
+		.words = { "metrics", "show" },
+		.usage = "metrics show",
+	},
 };
 
 enum arg_type {

@@ -59,6 +59,13 @@ static const char usage_cache_clear[] =
 	"     Disconnect the clients with that client id or user "
 	"name.\n" EVERYWHERE;
 
+static const char usage_metrics_show[] =
+	"Usage: vmq-admin metrics show\n\n"
+	"  Print every metric: a line with its type, name and value. Of a\n"
+	"  histogram there are the times within which half and 99 in a\n"
+	"  hundred calls ended, their sum in seconds and their number.\n"
+	"  Prometheus reads the whole at /metrics.\n" EVERYWHERE;
+
 static const struct command commands[] = {
 	{ .words = { "webhooks", "show" },
 	  .details = true,
@@ -81,6 +88,10 @@ static const struct command commands[] = {
 	  .changes = true,
 	  .usage = usage_cache_clear,
 	  .summary = "Clear the webhooks cache" },
+	{ .words = { "metrics", "show" },
+	  .lines = true,
+	  .usage = usage_metrics_show,
+	  .summary = "Print all that is counted" },
 };
 
 enum {

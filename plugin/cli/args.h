@@ -37,6 +37,7 @@ struct command {
 	/* Does without a broker, and returns the exit code; NULL: the broker
 	 * is asked. */
 	int (*run)(const struct args *args, FILE *out, FILE *err);
+	bool lines; /* for people a line per row, not a table */
 	const char *usage;
 	const char *summary; /* for the list of its group; NULL: none */
 };

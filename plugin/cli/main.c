@@ -33,8 +33,10 @@ int main(int argc, char **argv)
 		return args.command->run(&args, stdout, stderr);
 	if (client_ask(&args, &answer, stderr) != 0)
 		return EXIT_FAILURE;
-	code = render_answer(&answer, args.format, isatty(STDOUT_FILENO),
-			     stdout, stderr);
+	code = args.command->lines && args.format == FORMAT_HUMAN
+		       ? render_lines(&answer, stdout, stderr)
+		       : render_answer(&answer, args.format,
+				       isatty(STDOUT_FILENO), stdout, stderr);
 	free(answer.body);
 	return code;
 }

@@ -19,4 +19,9 @@ struct answer;
 int render_answer(const struct answer *answer, enum format format, bool bold,
 		  FILE *out, FILE *err);
 
+/* An answer with status 200 whose table has rows of type, name and value, as
+ * VerneMQ prints them: `counter.webhooks_on_publish_requests = 3`. Returns as
+ * render_answer(), which says what any other answer is. */
+int render_lines(const struct answer *answer, FILE *out, FILE *err);
+
 #endif /* PLUGIN_CLI_RENDER_H */

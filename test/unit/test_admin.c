@@ -49,7 +49,7 @@ struct fixture {
 
 struct reply {
 	int status;
-	char text[16384]; /* head and body */
+	char text[131072]; /* head and body */
 	const char *body;
 };
 
@@ -311,6 +311,58 @@ static void expect_log(struct fixture *f, const char *line)
 			fail_msg("\"%s\" is not in the log:\n%s", line, f->log);
 		tick_if_woken(f);
 	}
+}
+
+/* ---- metrics ---- */
+
+static void metrics_are_a_table_too(void **state)
+{
+	struct fixture *f = *state;
+	struct settings *s;
+	struct reply r;
+
+	expect(f, PUBLISH, 200, DONE);
+	s = hooks_settings(f->hooks);
+	histogram_add(&s->chain[HOOK_ON_PUBLISH][0].stats->times[TIME_TOTAL],
+		      2500);
+	settings_unref(s);
+	request(f, "GET", "/api/v1/metrics/show", &r);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(
+		strncmp(r.body,
+			"{\"table\":[{\"type\":\"counter\",\"name\":"
+			"\"webhooks_auth_on_register_requests\",\"value\":0},",
+			83),
+		0);
+#define LABELS "hook=\\\"on_publish\\\",endpoint=\\\"http://127.0.0.1:9/\\\""
+	assert_non_null(strstr(
+		r.body, "{\"type\":\"histogram\",\"name\":\"vmq_webhooks_call_"
+			"seconds{" LABELS ",quantile=\\\"0.5\\\"}\",\"value\":"
+			"0.001750}"));
+	assert_non_null(strstr(
+		r.body, "\"name\":\"vmq_webhooks_call_seconds_count{" LABELS
+			"}\",\"value\":1}"));
+	assert_non_null(strstr(
+		r.body, "\"name\":\"vmq_webhooks_call_seconds_sum{" LABELS
+			"}\",\"value\":0.002500}"));
+#undef LABELS
+	assert_null(strstr(r.body, "_bucket"));
+}
+
+static void pages_are_answered_while_the_broker_is_held(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+
+	f->held = true;
+	request(f, "GET", "/metrics", &r);
+	assert_int_equal(r.status, 200);
+	assert_non_null(strstr(r.text, "Content-Type: text/plain; "
+				       "version=0.0.4; charset=utf-8\r\n"));
+	request(f, "GET", "/health", &r);
+	assert_int_equal(r.status, 200);
+	request(f, "POST", "/health", &r);
+	assert_int_equal(r.status, 200);
 }
 
 /* ---- show, register, deregister ---- */
@@ -1040,7 +1092,8 @@ static void other_methods_are_405(void **state)
 static void other_pages_are_404(void **state)
 {
 	expect_error(*state, "/", 404, "/api/v1/");
-	expect_error(*state, "/metrics", 404, "/api/v1/");
+	expect_error(*state, "/metrics/", 404, "/api/v1/");
+	expect_error(*state, "/healthy", 404, "/api/v1/");
 }
 
 static void bodies_are_refused(void **state)
@@ -1315,6 +1368,8 @@ static void connections_end_with_the_broker(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(metrics_are_a_table_too),
+		TEST(pages_are_answered_while_the_broker_is_held),
 		TEST(shows_an_empty_table),
 		BARE(shows_in_vernemqs_shape),
 		BARE(origin_is_told_when_asked_for),

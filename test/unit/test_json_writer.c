@@ -91,6 +91,21 @@ static void numbers_have_all_their_digits(void **state)
 	assert_written(&w, "[-9223372036854775808,9223372036854775807,0]");
 }
 
+static void seconds_have_six_decimals(void **state)
+{
+	struct json_writer w = JSON_WRITER_INIT;
+
+	(void)state;
+	json_open(&w, NULL, '{');
+	json_seconds(&w, "a", 0);
+	json_seconds(&w, "b", 1);
+	json_seconds(&w, "c", 12345678);
+	json_seconds(&w, "d", UINT64_MAX);
+	json_close(&w, '}');
+	assert_written(&w, "{\"a\":0.000000,\"b\":0.000001,\"c\":12.345678,"
+			   "\"d\":18446744073709.551615}");
+}
+
 static void what_is_absent_is_null(void **state)
 {
 	struct json_writer w = JSON_WRITER_INIT;
@@ -235,6 +250,7 @@ int main(void)
 		cmocka_unit_test(members_and_items_are_separated),
 		cmocka_unit_test(a_writer_can_be_used_again),
 		cmocka_unit_test(numbers_have_all_their_digits),
+		cmocka_unit_test(seconds_have_six_decimals),
 		cmocka_unit_test(what_is_absent_is_null),
 		cmocka_unit_test(keys_are_escaped_too),
 		cmocka_unit_test(control_characters_are_escaped),
