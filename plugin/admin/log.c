@@ -94,3 +94,15 @@ void admin_log_kicked(struct hooks *hooks, const struct admin_peer *peer,
 		  "admin: disconnected %zu clients by uid %ld pid %ld", clients,
 		  (long)peer->uid, (long)peer->pid);
 }
+
+void admin_log_disconnected(struct hooks *hooks, const struct admin_peer *peer,
+			    const struct hooks_selection *whom, size_t clients)
+{
+	char of[512] = "";
+
+	append(of, sizeof(of), "client-id", whom->client_id);
+	append(of, sizeof(of), "username", whom->username);
+	hooks_log(hooks, LOG_LEVEL_INFO,
+		  "admin: disconnected %zu clients by uid %ld pid %ld:%s",
+		  clients, (long)peer->uid, (long)peer->pid, of);
+}

@@ -23,5 +23,7 @@ void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
 		       const struct hooks_selection *selection, size_t entries);
 void admin_log_kicked(struct hooks *hooks, const struct admin_peer *peer,
 		      size_t clients);
+void admin_log_disconnected(struct hooks *hooks, const struct admin_peer *peer,
+			    const struct hooks_selection *whom, size_t clients);
 
 #endif /* PLUGIN_ADMIN_LOG_H */

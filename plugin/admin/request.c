@@ -45,6 +45,13 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.usage = "cache clear [hook=<hook>] [endpoint=<url>] "
 			 "[client-id=<id>] [username=<name>] [--kick]",
 	},
+	[ADMIN_SESSION_DISCONNECT] = {
+		.words = { "session", "disconnect" },
+		/* VerneMQ's other two are known, to be refused with a reason */
+		.allowed = BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_USERNAME) |
+			   BIT(ADMIN_MOUNTPOINT) | BIT(ADMIN_CLEANUP),
+		.usage = "session disconnect client-id=<id> [username=<name>]",
+	},
 };
 
 enum arg_type {
@@ -64,6 +71,7 @@ static const struct {
 	[ADMIN_ENDPOINT] = { "endpoint", TYPE_TEXT },
 	[ADMIN_CLIENT_ID] = { "client-id", TYPE_TEXT },
 	[ADMIN_USERNAME] = { "username", TYPE_TEXT },
+	[ADMIN_MOUNTPOINT] = { "mountpoint", TYPE_TEXT },
 	[ADMIN_BASE64PAYLOAD] = { "--base64payload", TYPE_BOOL },
 	[ADMIN_NO_PAYLOAD] = { "--no_payload", TYPE_BOOL },
 	[ADMIN_RESPONSE_TIMEOUT] = { "--response_timeout", TYPE_TIMEOUT },
@@ -71,6 +79,7 @@ static const struct {
 	[ADMIN_ORIGIN] = { "--origin", TYPE_SWITCH },
 	[ADMIN_ALL] = { "--all", TYPE_SWITCH },
 	[ADMIN_KICK] = { "--kick", TYPE_SWITCH },
+	[ADMIN_CLEANUP] = { "--cleanup", TYPE_SWITCH },
 	[ADMIN_FORMAT] = { "--format", TYPE_FORMAT },
 };
 

@@ -89,6 +89,21 @@ static const char usage_cache_clear[] =
 	"     Disconnect the clients with that client id or user "
 	"name.\n" EVERYWHERE;
 
+static const char usage_session[] =
+	"Usage: vmq-admin session <sub-command>\n\n"
+	"  Manage the clients of a running broker.\n\n"
+	"  Sub-commands:\n"
+	"    disconnect  Part from a client\n\n"
+	"  Use --help after a sub-command for more.\n" EVERYWHERE;
+
+static const char usage_session_disconnect[] =
+	"Usage: vmq-admin session disconnect client-id=<id> "
+	"[username=<name>]\n\n"
+	"  Part from the client with that id, or from all clients with that\n"
+	"  user name, as they sent it when they connected, or from who has\n"
+	"  both. Their wills are sent; their sessions stay for as long as\n"
+	"  they asked for.\n" EVERYWHERE;
+
 static const struct command commands[] = {
 	{ .words = { "webhooks", "show" },
 	  .details = true,
@@ -105,6 +120,9 @@ static const struct command commands[] = {
 	{ .words = { "webhooks", "cache", "clear" },
 	  .changes = true,
 	  .usage = usage_cache_clear },
+	{ .words = { "session", "disconnect" },
+	  .changes = true,
+	  .usage = usage_session_disconnect },
 };
 
 enum {
@@ -112,8 +130,8 @@ enum {
 };
 
 /* Flags that take no value: what follows one is the next argument. */
-static const char *const switches[] = { "--reset", "--origin", "--all",
-					"--kick", NULL };
+static const char *const switches[] = { "--reset", "--origin",  "--all",
+					"--kick",  "--cleanup", NULL };
 
 static int refuse(FILE *err, const char *usage, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -239,6 +257,8 @@ static const struct command *find_command(const struct scan *scan)
 /* The usage that fits words which are no command. */
 static const char *usage_of(const struct scan *scan)
 {
+	if (scan->words_count && strcmp(scan->words[0], "session") == 0)
+		return usage_session;
 	if (scan->words_count > 1 && strcmp(scan->words[0], "webhooks") == 0 &&
 	    strcmp(scan->words[1], "cache") == 0)
 		return usage_cache;
@@ -249,7 +269,8 @@ static int no_command(const struct scan *scan)
 {
 	const char *usage = usage_of(scan);
 	bool ours =
-		scan->words_count && strcmp(scan->words[0], "webhooks") == 0;
+		usage == usage_session ||
+		(scan->words_count && strcmp(scan->words[0], "webhooks") == 0);
 
 	if (scan->words_count && !ours)
 		return refuse(scan->err, usage, "unknown command \"%s\"",

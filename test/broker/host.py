@@ -383,9 +383,9 @@ class Broker:
         finally:
             connection.close()
 
-    def api(self, words, query=(), timeout=5):
+    def api(self, words, query=(), timeout=5, root="webhooks"):
         """A command of VerneMQ's HTTP API: (status, decoded body)."""
-        path = "/api/v1/webhooks/" + words
+        path = "/api/v1/%s/%s" % (root, words)
         if query:
             path += "?" + "&".join(
                 k if v is None else "%s=%s" % (k, urllib.parse.quote(
@@ -396,10 +396,10 @@ class Broker:
         except ValueError:
             return status, body
 
-    def admin(self, *args):
+    def admin(self, *args, root="webhooks"):
         """vmq-admin webhooks ...: a CompletedProcess with text."""
         return subprocess.run(
-            [admin_tool(), "webhooks"] + list(args),
+            [admin_tool(), root] + list(args),
             capture_output=True, text=True,
             timeout=20 * mqtt.time_scale(),
             env=dict(os.environ, VMQ_WEBHOOKS_SOCKET=self.socket))
