@@ -32,6 +32,7 @@
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 PLUGIN_DIR ?= $(PREFIX)/lib/mosquitto
+COMPLETION_DIR ?= $(PREFIX)/share/bash-completion/completions
 VERSION := 0.1.0
 comma   := ,
 VARIANT := $(or $(subst $(comma),-,$(SANITIZE)),plain)
@@ -198,9 +199,11 @@ $O/%.c.tidy: %.c .clang-tidy
 	$(Q)touch $@
 
 install: all
-	install -d $(DESTDIR)$(PLUGIN_DIR) $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PLUGIN_DIR) $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(COMPLETION_DIR)
 	install -m 644 build/vmq_webhooks.so $(DESTDIR)$(PLUGIN_DIR)
 	install -m 755 build/vmq-admin $(DESTDIR)$(PREFIX)/bin
+	install -m 644 completions/vmq-admin.bash $(DESTDIR)$(COMPLETION_DIR)/vmq-admin
 
 clean:
 	$(Q)rm -rf build/obj build/test build/bench build/vmq_webhooks.so build/vmq-admin \

@@ -2,49 +2,29 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "plugin/cli/usage.h"
 
-#define DEFAULT_SOCKET  "/run/mosquitto/vmq_webhooks.sock"
-#define SOCKET_VARIABLE "VMQ_WEBHOOKS_SOCKET"
-
-/* ---- usage ---- */
-
-#define EVERYWHERE                                                             \
-	"\n"                                                                   \
-	"Options of every command\n\n"                                         \
-	"  --format=human|json\n"                                              \
-	"     A table for people (default), or JSON for programs.\n"           \
-	"  --socket=<path>\n"                                                  \
-	"     The broker's admin socket. Default: $" SOCKET_VARIABLE ", or\n"  \
-	"     " DEFAULT_SOCKET "\n"                                            \
-	"  --help\n"                                                           \
-	"     This text.\n"
-
-static const char usage_webhooks[] =
-	"Usage: vmq-admin webhooks <sub-command>\n\n"
-	"  Manage the webhooks of a running broker.\n\n"
-	"  Sub-commands:\n"
-	"    show        List the registered webhooks\n"
-	"    register    Register an endpoint on a hook\n"
-	"    deregister  Take an endpoint off a hook\n"
-	"    cache       Look at the cache, or empty it\n\n"
-	"  Use --help after a sub-command for more.\n" EVERYWHERE;
+/* ---- the table ---- */
 
 static const char usage_show[] =
 	"Usage: vmq-admin webhooks show\n\n"
-	"  List the registered webhooks: those of a hook in the order in\n"
-	"  which they are asked. The origin is a name in the configuration,\n"
-	"  or \"runtime\" for what was registered by command and ends with\n"
-	"  the broker.\n\n"
+	"  Shows the information of the registered webhooks: those of a hook\n"
+	"  in the order in which they are asked. The origin is a name in the\n"
+	"  configuration, or \"runtime\" for what was registered by command\n"
+	"  and ends with the broker.\n\n"
 	"Options\n\n"
 	"  --origin\n"
-	"     Name the origin with --format=json, too.\n" EVERYWHERE;
+	"     Name the origin also where it is left out: with --format=json\n"
+	"     and --format=csv.\n" EVERYWHERE;
 
 static const char usage_register[] =
 	"Usage: vmq-admin webhooks register hook=<hook> endpoint=<url>\n\n"
-	"  Register an endpoint on a hook, after those that are there. It is\n"
-	"  called from now on until it is deregistered or the broker ends.\n\n"
+	"  Registers a webhook endpoint with a hook, after those that are\n"
+	"  there. It is called from now on until it is deregistered or the\n"
+	"  broker ends.\n\n"
 	"Options\n\n"
 	"  --base64payload=true|false\n"
 	"     Payloads travel in base64. Default: true.\n"
@@ -56,20 +36,14 @@ static const char usage_register[] =
 
 static const char usage_deregister[] =
 	"Usage: vmq-admin webhooks deregister hook=<hook> endpoint=<url>\n\n"
-	"  Take an endpoint off a hook. Calls under way end as they began.\n"
+	"  Deregisters a webhook endpoint. Calls under way end as they began.\n"
 	"  The URL must be written as `vmq-admin webhooks show` writes "
 	"it.\n" EVERYWHERE;
 
-static const char usage_cache[] =
-	"Usage: vmq-admin webhooks cache <sub-command>\n\n"
-	"  Look at the cache of endpoints' answers, or empty it.\n\n"
-	"  Sub-commands:\n"
-	"    show        Print what the cache holds and how it did\n"
-	"    clear       Drop entries\n" EVERYWHERE;
-
 static const char usage_cache_show[] =
 	"Usage: vmq-admin webhooks cache show\n\n"
-	"  Print entries, hits and misses of each endpoint and hook.\n\n"
+	"  Shows statistics about the cache: entries, hits and misses of each\n"
+	"  endpoint and hook.\n\n"
 	"Options\n\n"
 	"  --all\n"
 	"     Print what else is counted, too: bytes, evictions, stale\n"
@@ -81,25 +55,19 @@ static const char usage_cache_clear[] =
 	"Usage: vmq-admin webhooks cache clear [hook=<hook>] [endpoint=<url>]\n"
 	"                                      [client-id=<id>] "
 	"[username=<name>]\n\n"
-	"  Drop the entries that agree with all that is given. Without any\n"
-	"  drop every entry and start counting from zero. The user name is\n"
-	"  the one that the client sent when it connected.\n\n"
+	"  Clears the webhooks cache: drops the entries that agree with all\n"
+	"  that is given. Without any, drops every entry and starts counting\n"
+	"  from zero. The user name is the one that the client sent when it\n"
+	"  connected.\n\n"
 	"Options\n\n"
 	"  --kick\n"
 	"     Disconnect the clients with that client id or user "
 	"name.\n" EVERYWHERE;
 
-static const char usage_session[] =
-	"Usage: vmq-admin session <sub-command>\n\n"
-	"  Manage the clients of a running broker.\n\n"
-	"  Sub-commands:\n"
-	"    disconnect  Part from a client\n\n"
-	"  Use --help after a sub-command for more.\n" EVERYWHERE;
-
 static const char usage_session_disconnect[] =
-	"Usage: vmq-admin session disconnect client-id=<id> "
+	"Usage: vmq-admin session disconnect [client-id=<id>] "
 	"[username=<name>]\n\n"
-	"  Part from the client with that id, or from all clients with that\n"
+	"  Parts from the client with that id, from all clients with that\n"
 	"  user name, as they sent it when they connected, or from who has\n"
 	"  both. Their wills are sent; their sessions stay for as long as\n"
 	"  they asked for.\n" EVERYWHERE;
@@ -107,71 +75,118 @@ static const char usage_session_disconnect[] =
 static const struct command commands[] = {
 	{ .words = { "webhooks", "show" },
 	  .details = true,
-	  .usage = usage_show },
+	  .usage = usage_show,
+	  .summary = "Show all registered webhooks" },
 	{ .words = { "webhooks", "register" },
 	  .keys = { "hook", "endpoint" },
 	  .changes = true,
-	  .usage = usage_register },
+	  .usage = usage_register,
+	  .summary = "Register a webhook" },
 	{ .words = { "webhooks", "deregister" },
 	  .keys = { "hook", "endpoint" },
 	  .changes = true,
-	  .usage = usage_deregister },
-	{ .words = { "webhooks", "cache", "show" }, .usage = usage_cache_show },
+	  .usage = usage_deregister,
+	  .summary = "Deregister a webhook" },
+	{ .words = { "webhooks", "cache", "show" },
+	  .usage = usage_cache_show,
+	  .summary = "Show statistics about the cache" },
 	{ .words = { "webhooks", "cache", "clear" },
 	  .changes = true,
-	  .usage = usage_cache_clear },
+	  .usage = usage_cache_clear,
+	  .summary = "Clear the webhooks cache" },
 	{ .words = { "session", "disconnect" },
 	  .changes = true,
-	  .usage = usage_session_disconnect },
+	  .usage = usage_session_disconnect,
+	  .summary = "Part from a client" },
 };
 
 enum {
 	COMMAND_COUNT = sizeof(commands) / sizeof(commands[0])
 };
 
-/* Flags that take no value: what follows one is the next argument. */
-static const char *const switches[] = { "--reset", "--origin",  "--all",
-					"--kick",  "--cleanup", NULL };
+static const struct command_group groups[] = {
+	{ .summary = "Operate the webhooks plugin of a running Mosquitto" },
+	{ { "webhooks" }, "Manage the webhooks" },
+	{ { "webhooks", "cache" }, "Manage the webhooks cache" },
+	{ { "metrics" }, "Look at what is counted" },
+	{ { "session" }, "Manage the sessions of clients" },
+};
 
-static int refuse(FILE *err, const char *usage, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(FILE *err, const char *usage, const char *fmt, ...)
+const struct command *args_commands(size_t *ret_count)
 {
-	va_list ap;
+	*ret_count = COMMAND_COUNT;
+	return commands;
+}
 
-	fputs("vmq-admin: ", err);
-	va_start(ap, fmt);
-	vfprintf(err, fmt, ap);
-	va_end(ap);
-	fputc('\n', err);
-	if (usage)
-		fprintf(err, "\n%s", usage);
-	return -EINVAL;
+const struct command_group *args_groups(size_t *ret_count)
+{
+	*ret_count = sizeof(groups) / sizeof(groups[0]);
+	return groups;
+}
+
+const struct command *args_command(const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		size_t k = 0;
+
+		while (commands[i].words[k] && k < n &&
+		       strcmp(commands[i].words[k], words[k]) == 0)
+			k++;
+		if (!commands[i].words[k] && k == n)
+			return &commands[i];
+	}
+	return NULL;
 }
 
 /* ---- words and arguments ---- */
 
+/* Without `err` nothing is refused: what makes no sense is passed over. */
 struct scan {
 	struct args *args;
-	const char *words[4];
-	size_t words_count;
-	bool help;
 	FILE *err;
 };
 
-static bool is_switch(const char *name)
+/* Say what is wrong; with the usage of the words so far, or without. */
+static int refuse(const struct scan *scan, bool usage, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(const struct scan *scan, bool usage, const char *fmt, ...)
 {
-	for (size_t i = 0; switches[i]; i++) {
-		if (strcmp(name, switches[i]) == 0)
-			return true;
+	va_list ap;
+
+	if (!scan->err)
+		return 0;
+	fputs("vmq-admin: ", scan->err);
+	va_start(ap, fmt);
+	vfprintf(scan->err, fmt, ap);
+	va_end(ap);
+	fputc('\n', scan->err);
+	if (usage) {
+		fputc('\n', scan->err);
+		usage_print(scan->args->words, scan->args->words_count,
+			    scan->err);
 	}
-	return false;
+	return -EINVAL;
 }
 
 static bool named(const char *text, size_t len, const char *name)
 {
 	return strlen(name) == len && memcmp(text, name, len) == 0;
+}
+
+static int take_format(struct scan *scan, const char *value)
+{
+	if (strcmp(value, "human") == 0)
+		scan->args->format = FORMAT_HUMAN;
+	else if (strcmp(value, "json") == 0)
+		scan->args->format = FORMAT_JSON;
+	else if (strcmp(value, "csv") == 0)
+		scan->args->format = FORMAT_CSV;
+	else
+		return refuse(scan, false,
+			      "--format is human, json or csv, not \"%s\"",
+			      value);
+	return 0;
 }
 
 /* `value` NULL: none. */
@@ -180,113 +195,120 @@ static int take_arg(struct scan *scan, const char *name, size_t len,
 {
 	struct args *args = scan->args;
 
-	if (named(name, len, "--help")) {
-		scan->help = true;
-		return 0;
-	}
 	if (named(name, len, "--socket") || named(name, len, "--format")) {
 		if (!value || !*value)
-			return refuse(scan->err, NULL, "%.*s needs a value",
+			return refuse(scan, false, "%.*s needs a value",
 				      (int)len, name);
-		if (named(name, len, "--socket"))
-			args->socket = value;
-		else if (strcmp(value, "human") == 0)
-			args->format = FORMAT_HUMAN;
-		else if (strcmp(value, "json") == 0)
-			args->format = FORMAT_JSON;
-		else
-			return refuse(scan->err, NULL,
-				      "--format is human or json, not \"%s\"",
-				      value);
+		if (named(name, len, "--format"))
+			return take_format(scan, value);
+		args->socket = value;
 		return 0;
 	}
 	if (args->count == ARGS_MAX)
-		return refuse(scan->err, NULL, "too many arguments");
+		return refuse(scan, false, "too many arguments");
 	args->list[args->count].name = name;
 	args->list[args->count].name_len = len;
 	args->list[args->count++].value = value;
 	return 0;
 }
 
-static int scan_line(struct scan *scan, int argc, char *const *argv)
+static int take_word(struct scan *scan, const char *word)
 {
-	int err = 0;
+	struct args *args = scan->args;
 
-	for (int i = 1; i < argc && !err; i++) {
-		const char *arg = argv[i], *equals = strchr(arg, '=');
-		bool flag = strncmp(arg, "--", 2) == 0;
+	if (args->words_count == ARGS_WORDS)
+		return refuse(scan, true, "too many words: \"%s\"", word);
+	args->words[args->words_count++] = word;
+	return 0;
+}
 
-		if (equals) {
-			err = take_arg(scan, arg, (size_t)(equals - arg),
-				       equals + 1);
-		} else if (strcmp(arg, "-h") == 0) {
-			scan->help = true;
-		} else if (flag) {
-			const char *value = NULL;
+static bool is_help(const char *arg)
+{
+	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
 
-			if (!is_switch(arg) && strcmp(arg, "--help") != 0 &&
-			    i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0)
-				value = argv[++i];
-			err = take_arg(scan, arg, strlen(arg), value);
-		} else if (scan->words_count == 4) {
-			err = refuse(scan->err, NULL, "too many words: \"%s\"",
-				     arg);
-		} else {
-			scan->words[scan->words_count++] = arg;
-		}
+/* An option that still wants its value. */
+static bool wants_value(const char *arg)
+{
+	return strncmp(arg, "--", 2) == 0 && !strchr(arg, '=') &&
+	       !is_help(arg) && !usage_stands_alone(arg);
+}
+
+/* Returns how many of the `n` arguments it took; or -EINVAL. */
+static int scan_next(struct scan *scan, int n, char *const *list)
+{
+	const char *arg = list[0], *equals = strchr(arg, '=');
+	int err;
+
+	if (is_help(arg))
+		return 1;
+	if (equals) {
+		err = take_arg(scan, arg, (size_t)(equals - arg), equals + 1);
+		return err ? err : 1;
 	}
-	return err;
+	if (n > 1 && wants_value(arg) && strncmp(list[1], "--", 2) != 0) {
+		err = take_arg(scan, arg, strlen(arg), list[1]);
+		return err ? err : 2;
+	}
+	err = strncmp(arg, "--", 2) == 0
+		      ? take_arg(scan, arg, strlen(arg), NULL)
+		      : take_word(scan, arg);
+	return err ? err : 1;
+}
+
+static int scan_all(struct scan *scan, int n, char *const *list)
+{
+	struct args *args = scan->args;
+	int took;
+
+	*args = (struct args){ .socket = getenv(USAGE_SOCKET_VARIABLE) };
+	if (!args->socket || !*args->socket)
+		args->socket = USAGE_DEFAULT_SOCKET;
+	for (int i = 0; i < n; i += took) {
+		took = scan_next(scan, n - i, list + i);
+		if (took < 0)
+			return took;
+	}
+	args->command = args_command(args->words, args->words_count);
+	return 0;
+}
+
+void args_scan(struct args *ret, int n, char *const *list,
+	       const char **ret_open)
+{
+	struct scan scan = { .args = ret };
+
+	scan_all(&scan, n, list);
+	*ret_open = n > 0 && wants_value(list[n - 1]) ? list[n - 1] : NULL;
 }
 
 /* ---- the command ---- */
 
-static const struct command *find_command(const struct scan *scan)
-{
-	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		size_t k = 0;
-
-		while (commands[i].words[k] && k < scan->words_count &&
-		       strcmp(commands[i].words[k], scan->words[k]) == 0)
-			k++;
-		if (!commands[i].words[k] && k == scan->words_count)
-			return &commands[i];
-	}
-	return NULL;
-}
-
-/* The usage that fits words which are no command. */
-static const char *usage_of(const struct scan *scan)
-{
-	if (scan->words_count && strcmp(scan->words[0], "session") == 0)
-		return usage_session;
-	if (scan->words_count > 1 && strcmp(scan->words[0], "webhooks") == 0 &&
-	    strcmp(scan->words[1], "cache") == 0)
-		return usage_cache;
-	return usage_webhooks;
-}
-
+/* The words are no command. */
 static int no_command(const struct scan *scan)
 {
-	const char *usage = usage_of(scan);
-	bool ours =
-		usage == usage_session ||
-		(scan->words_count && strcmp(scan->words[0], "webhooks") == 0);
+	const char *const *words = scan->args->words;
+	size_t n = scan->args->words_count, known = usage_known(words, n);
+	char of[128] = "";
 
-	if (scan->words_count && !ours)
-		return refuse(scan->err, usage, "unknown command \"%s\"",
-			      scan->words[0]);
-	if (usage == usage_cache && scan->words_count > 2)
-		return refuse(scan->err, usage,
-			      "unknown sub-command \"cache %s\"",
-			      scan->words[2]);
-	if (usage != usage_cache && scan->words_count > 1)
-		return refuse(scan->err, usage, "unknown sub-command \"%s\"",
-			      scan->words[1]);
-	return refuse(scan->err, usage, "a sub-command is missing");
+	if (known == n)
+		return refuse(scan, true, "a %scommand is missing",
+			      n ? "sub-" : "");
+	for (size_t i = 0; i < known; i++) {
+		size_t len = strlen(of);
+
+		snprintf(of + len, sizeof(of) - len, "%s ", words[i]);
+	}
+	if (args_command(words, known))
+		return refuse(scan, true, "%sdoes not take \"%s\"", of,
+			      words[known]);
+	return refuse(scan, true, "unknown %scommand \"%s%s\"",
+		      known ? "sub-" : "", of, words[known]);
 }
 
-static int check_keys(const struct args *args, FILE *err)
+static int check_keys(const struct scan *scan)
 {
+	const struct args *args = scan->args;
 	const struct command *command = args->command;
 
 	for (size_t k = 0; command->keys[k]; k++) {
@@ -297,7 +319,7 @@ static int check_keys(const struct args *args, FILE *err)
 			      command->keys[k]))
 			i++;
 		if (i == args->count)
-			return refuse(err, command->usage, "%s=... is missing",
+			return refuse(scan, true, "%s=... is missing",
 				      command->keys[k]);
 	}
 	return 0;
@@ -308,19 +330,15 @@ int args_parse(struct args *ret, int argc, char *const *argv, FILE *err)
 	struct scan scan = { .args = ret, .err = err };
 	int result;
 
-	*ret = (struct args){ .socket = getenv(SOCKET_VARIABLE) };
-	if (!ret->socket || !*ret->socket)
-		ret->socket = DEFAULT_SOCKET;
-	result = scan_line(&scan, argc, argv);
+	for (int i = 1; i < argc; i++) {
+		if (is_help(argv[i]))
+			scan.err = NULL;
+	}
+	result = scan_all(&scan, argc - 1, argv + 1);
 	if (result)
 		return result;
-	ret->command = find_command(&scan);
-	if (scan.help) {
-		ret->help =
-			ret->command ? ret->command->usage : usage_of(&scan);
+	ret->help = !scan.err;
+	if (ret->help)
 		return 0;
-	}
-	if (!ret->command)
-		return no_command(&scan);
-	return check_keys(ret, err);
+	return ret->command ? check_keys(&scan) : no_command(&scan);
 }

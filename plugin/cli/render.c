@@ -8,24 +8,32 @@
 
 /* ---- cells ---- */
 
+enum {
+	NUMBER_LEN = 32
+};
+
+/* What a cell says; of numbers, in `number`. */
+static const char *cell_text(const cJSON *item, char number[static NUMBER_LEN])
+{
+	if (cJSON_IsString(item))
+		return item->valuestring;
+	if (cJSON_IsBool(item))
+		return cJSON_IsTrue(item) ? "true" : "false";
+	if (!cJSON_IsNumber(item))
+		return "";
+	snprintf(number, NUMBER_LEN, "%.15g", item->valuedouble);
+	return number;
+}
+
 /* Prints `item` unless `out` is NULL; returns how many columns that takes:
  * one for each character, as nearly as UTF-8 tells. A terminal gets no
  * control characters from us. */
 static size_t put_cell(const cJSON *item, FILE *out)
 {
-	char number[32];
-	const char *text = "";
+	char number[NUMBER_LEN];
 	size_t width = 0;
 
-	if (item && cJSON_IsString(item)) {
-		text = item->valuestring;
-	} else if (cJSON_IsBool(item)) {
-		text = cJSON_IsTrue(item) ? "true" : "false";
-	} else if (item && cJSON_IsNumber(item)) {
-		snprintf(number, sizeof(number), "%.15g", item->valuedouble);
-		text = number;
-	}
-	for (const char *at = text; *at; at++) {
+	for (const char *at = cell_text(item, number); *at; at++) {
 		unsigned char c = (unsigned char)*at;
 
 		width += (c & 0xc0) != 0x80;
@@ -138,6 +146,47 @@ static int print_table(const cJSON *rows, bool bold, FILE *out, FILE *err)
 	return EXIT_SUCCESS;
 }
 
+/* ---- comma-separated values ---- */
+
+static void put_value(const char *text, bool first, FILE *out)
+{
+	bool quoted = strpbrk(text, ",\"\r\n") != NULL;
+
+	if (!first)
+		fputc(',', out);
+	if (quoted)
+		fputc('"', out);
+	for (; *text; text++) {
+		if (*text == '"')
+			fputc('"', out);
+		fputc(*text, out);
+	}
+	if (quoted)
+		fputc('"', out);
+}
+
+static int print_csv(const cJSON *rows, FILE *out)
+{
+	const cJSON *row, *cell;
+	char number[NUMBER_LEN];
+
+	if (!rows->child)
+		return EXIT_SUCCESS;
+	cJSON_ArrayForEach (cell, rows->child) {
+		put_value(cell->string ? cell->string : "",
+			  cell == rows->child->child, out);
+	}
+	fputs("\r\n", out);
+	cJSON_ArrayForEach (row, rows) {
+		cJSON_ArrayForEach (cell, row) {
+			put_value(cell_text(cell, number), cell == row->child,
+				  out);
+		}
+		fputs("\r\n", out);
+	}
+	return EXIT_SUCCESS;
+}
+
 /* ---- answers ---- */
 
 static const char *text_of(const cJSON *object, const char *name)
@@ -165,8 +214,18 @@ static int say_failure(const cJSON *json, long status, FILE *err)
 	return EXIT_FAILURE;
 }
 
-static int render_json(const cJSON *json, long status, bool raw, bool bold,
-		       FILE *out, FILE *err)
+static int render_table(const cJSON *rows, enum format format, bool bold,
+			FILE *out, FILE *err)
+{
+	if (format == FORMAT_JSON)
+		return EXIT_SUCCESS; /* printed as it came */
+	if (format == FORMAT_CSV)
+		return print_csv(rows, out);
+	return print_table(rows, bold, out, err);
+}
+
+static int render(const cJSON *json, long status, enum format format, bool bold,
+		  FILE *out, FILE *err)
 {
 	const char *type = text_of(json, "type");
 	const cJSON *rows = cJSON_GetObjectItemCaseSensitive(json, "table");
@@ -175,24 +234,24 @@ static int render_json(const cJSON *json, long status, bool raw, bool bold,
 	if (status != 200 || !type)
 		return say_failure(json, status, err);
 	if (strcmp(type, "table") == 0 && cJSON_IsArray(rows))
-		return raw ? EXIT_SUCCESS : print_table(rows, bold, out, err);
+		return render_table(rows, format, bold, out, err);
 	if (strcmp(type, "text") == 0 && text) {
-		if (!raw)
+		if (format == FORMAT_HUMAN)
 			fprintf(out, "%s\n", text);
 		return EXIT_SUCCESS;
 	}
 	return say_failure(json, status, err);
 }
 
-int render_answer(const struct answer *answer, bool raw, bool bold, FILE *out,
-		  FILE *err)
+int render_answer(const struct answer *answer, enum format format, bool bold,
+		  FILE *out, FILE *err)
 {
 	cJSON *json = cJSON_Parse(answer->body ? answer->body : "");
 	int code;
 
-	if (raw && json && answer->status == 200)
+	if (format == FORMAT_JSON && json && answer->status == 200)
 		fputs(answer->body, out);
-	code = render_json(json, answer->status, raw, bold, out, err);
+	code = render(json, answer->status, format, bold, out, err);
 	cJSON_Delete(json);
 	if ((fflush(out) != 0 || ferror(out)) && !code) {
 		fputs("vmq-admin: cannot write the result\n", err);

@@ -6,15 +6,17 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include "plugin/cli/args.h"
 
 struct answer;
 
 /*
- * Print the result on `out` as a table or text, headings `bold` by escape
- * codes, an empty table as nothing; or with `raw` the JSON as it came. What
- * is no success is said on `err`. Returns the exit code.
+ * Print the result on `out`: FORMAT_HUMAN as text or a table, its headings
+ * `bold` by escape codes; FORMAT_JSON as it came; FORMAT_CSV by RFC 4180,
+ * and as VerneMQ does a text as nothing. A table without rows is nothing but
+ * in JSON. What is no success is said on `err`. Returns the exit code.
  */
-int render_answer(const struct answer *answer, bool raw, bool bold, FILE *out,
-		  FILE *err);
+int render_answer(const struct answer *answer, enum format format, bool bold,
+		  FILE *out, FILE *err);
 
 #endif /* PLUGIN_CLI_RENDER_H */
