@@ -159,6 +159,8 @@ static const struct verdict *hold(struct question *q)
 	int err;
 
 	look = pool_look(q->hooks->pool, asked(q)->target);
+	if (look == POOL_LOOK_PAUSED)
+		return question_unasked(q, "not asked: it is paused");
 	if (look != POOL_LOOK_GOOD) {
 		if (look == POOL_LOOK_PROBE)
 			inquire(q, POOL_ASIDE, false, NULL);

@@ -51,6 +51,16 @@ bool breaker_is_open_for_holding(const struct breaker *b)
 	return atomic_load(&b->open) || atomic_load(&b->open_for_holding);
 }
 
+void breaker_pause(struct breaker *b, bool paused)
+{
+	atomic_store(&b->paused, paused);
+}
+
+bool breaker_is_paused(const struct breaker *b)
+{
+	return atomic_load(&b->paused);
+}
+
 bool breaker_claim_probe(struct breaker *b, int64_t now_ms)
 {
 	int64_t due = atomic_load(&b->probe_ms);

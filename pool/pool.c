@@ -236,6 +236,8 @@ static void keep_known(struct pool *pool, struct entry *entry)
 	ep = known ? known->ep : unretire(pool, name);
 	if (!ep)
 		return;
+	if (!known)
+		breaker_pause(endpoint_breaker(ep), false);
 	endpoint_adopt(ep, entry->ep);
 	endpoint_destroy(entry->ep);
 	entry->ep = ep;
@@ -347,7 +349,9 @@ enum pool_look pool_look(struct pool *pool, const char *endpoint)
 	pthread_mutex_lock(&pool->shared.lock);
 	entry = table_find(pool->shared.table, endpoint);
 	b = entry ? endpoint_breaker(entry->ep) : NULL;
-	if (b && breaker_is_open_for_holding(b))
+	if (b && breaker_is_paused(b))
+		look = POOL_LOOK_PAUSED;
+	else if (b && breaker_is_open_for_holding(b))
 		look = breaker_claim_probe(b, loop_clock_ms()) ? POOL_LOOK_PROBE
 							       : POOL_LOOK_OPEN;
 	pthread_mutex_unlock(&pool->shared.lock);
@@ -374,6 +378,60 @@ static void count_refused(struct pool *pool, const char *endpoint)
 	if (entry)
 		endpoint_count_refused(entry->ep);
 	pthread_mutex_unlock(&pool->shared.lock);
+}
+
+/*
+ * Pausing: at once for what comes, and by mail for what waits
+ */
+
+struct pausing {
+	struct mail mail;
+	struct pool *pool;
+	char endpoint[];
+};
+
+static void receive_pausing(struct mail *mail)
+{
+	struct pausing *pausing = (struct pausing *)mail;
+	struct pool *pool = pausing->pool;
+	struct entry *entry = table_find(pool->shared.table, pausing->endpoint);
+
+	if (entry && !pool->stopping)
+		endpoint_look_again(entry->ep);
+	free(pausing);
+}
+
+/* Returns whether the endpoint is known. */
+static bool set_paused(struct pool *pool, const char *endpoint, bool paused)
+{
+	struct entry *entry;
+
+	pthread_mutex_lock(&pool->shared.lock);
+	entry = table_find(pool->shared.table, endpoint);
+	if (entry)
+		breaker_pause(endpoint_breaker(entry->ep), paused);
+	pthread_mutex_unlock(&pool->shared.lock);
+	return entry != NULL;
+}
+
+int pool_pause(struct pool *pool, const char *endpoint, bool paused)
+{
+	size_t size = strlen(endpoint) + 1;
+	struct pausing *pausing = calloc(1, sizeof(*pausing) + size);
+
+	if (!pausing)
+		return -ENOMEM;
+	pausing->mail.receive = receive_pausing;
+	pausing->pool = pool;
+	memcpy(pausing->endpoint, endpoint, size);
+	if (!set_paused(pool, endpoint, paused)) {
+		free(pausing);
+		return -ENOENT;
+	}
+	if (!mailbox_reply(pool->loop_box, &pausing->mail))
+		return 0;
+	free(pausing);
+	return -ESHUTDOWN; /* what was set ends with the pool */
 }
 
 /*

@@ -133,7 +133,7 @@ struct pool_request {
 struct pool_reply {
 	/* 0, or -errno when no complete HTTP reply was received: -ENOENT (no
 	 * such endpoint), -EBUSY (its queue is full), -EHOSTDOWN (its breaker
-	 * is open), -ETIMEDOUT, -ETIME (older than max_age_ms, and not sent),
+	 * is open, or it is paused), -ETIMEDOUT, -ETIME (older than max_age_ms, and not sent),
 	 * -ECONNREFUSED (no connection was made, so nothing was sent: refused,
 	 * unreachable, name not found, TLS, proxy), -EFBIG (longer than max_reply),
 	 * -ECANCELED (the pool goes away), -ENOMEM, -EIO (anything else).
@@ -225,9 +225,21 @@ enum pool_look {
 	/* Likewise, and it is time for a probe: the caller sends the call as
 	 * POOL_ASIDE, or any other. Said once per probe. */
 	POOL_LOOK_PROBE,
+	POOL_LOOK_PAUSED,
 };
 
 enum pool_look pool_look(struct pool *pool, const char *endpoint);
+
+/*
+ * Pause an endpoint, or let it go on. While it is paused nothing is sent to
+ * it, no probe either: what somebody waits for ends with -EHOSTDOWN at once, a
+ * POOL_TELL waits for as long as it may. Calls that were sent finish. It
+ * stays so while the endpoint is configured, whatever its limits become. On
+ * return new calls go by it. Any thread. Returns 0; or, with nothing changed,
+ * -ENOENT (not configured, or the dispatcher has not come to it yet), -ENOMEM,
+ * -ESHUTDOWN.
+ */
+int pool_pause(struct pool *pool, const char *endpoint, bool paused);
 
 /* Whether a POOL_TELL of this stream would be refused for a full queue: to
  * ask before its body is made. Any thread; counts as a refusal when so. */
@@ -254,7 +266,7 @@ struct pool_endpoint_stats {
 	uint64_t sent;    /* left the queue, each attempt */
 	uint64_t retries; /* of those: sent again after a failure */
 	/* How calls ended: with a reply of any status; at their time limit;
-	 * for a full queue; for an open breaker; too old to be sent;
+	 * for a full queue; for an open breaker or a pause; too old to be sent;
 	 * otherwise. */
 	uint64_t ok, timed_out, refused, broken, expired, failed;
 	uint64_t reused_connection; /* of `ok` */
@@ -264,6 +276,7 @@ struct pool_endpoint_stats {
 	uint32_t connections; /* open or being opened */
 	bool open;            /* the breaker, for all calls */
 	bool open_for_holding;
+	bool paused;
 };
 
 /* Any thread. Each number is exact, the set of them is not a snapshot.

@@ -44,8 +44,9 @@ void admin_log_change(struct admin_commands *commands,
 	mail->mail.receive = log_now;
 	mail->hooks = commands->hooks;
 	snprintf(mail->line, sizeof(mail->line),
-		 "admin: %s hook=%s by uid %ld pid %ld%s: endpoint=%s", done,
-		 hook, (long)peer->uid, (long)peer->pid, missing, shown);
+		 "admin: %s%s%s by uid %ld pid %ld%s: endpoint=%s", done,
+		 hook ? " hook=" : "", hook ? hook : "", (long)peer->uid,
+		 (long)peer->pid, missing, shown);
 	free(shown);
 	if (mailbox_post(pool_owner_box(hooks_pool(commands->hooks)),
 			 &mail->mail) != 0) {

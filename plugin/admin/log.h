@@ -12,7 +12,7 @@
 
 struct hooks_selection;
 
-/* Dispatcher's thread. A line for which the broker's thread has no room is
+/* Dispatcher's thread. `hook` NULL: of whichever. A line for which the broker's thread has no room is
  * counted, and the next one says how many are missing. */
 void admin_log_change(struct admin_commands *commands,
 		      const struct admin_peer *peer, const char *done,

@@ -45,6 +45,16 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.usage = "cache clear [hook=<hook>] [endpoint=<url>] "
 			 "[client-id=<id>] [username=<name>] [--kick]",
 	},
+	[ADMIN_PAUSE] = {
+		.words = { "webhooks", "pause" },
+		.required = BIT(ADMIN_ENDPOINT),
+		.usage = "pause endpoint=<url>",
+	},
+	[ADMIN_RESUME] = {
+		.words = { "webhooks", "resume" },
+		.required = BIT(ADMIN_ENDPOINT),
+		.usage = "resume endpoint=<url>",
+	},
 	[ADMIN_SESSION_DISCONNECT] = {
 		.words = { "session", "disconnect" },
 		/* VerneMQ's other two are known, to be refused with a reason */

@@ -64,6 +64,18 @@ static const char usage_cache_clear[] =
 	"     Disconnect the clients with that client id or user "
 	"name.\n" EVERYWHERE;
 
+static const char usage_pause[] =
+	"Usage: vmq-admin webhooks pause endpoint=<url>\n\n"
+	"  Takes an endpoint out while it is repaired, on all its hooks.\n"
+	"  Nothing is sent to it: on_error answers questions at once, and\n"
+	"  notifications wait for up to max_event_age. Calls under way\n"
+	"  finish. Ends with `webhooks resume`, or with the broker.\n"
+	"  The URL is written as `webhooks show` writes it.\n" EVERYWHERE;
+
+static const char usage_resume[] =
+	"Usage: vmq-admin webhooks resume endpoint=<url>\n\n"
+	"  Uses an endpoint again that was paused.\n" EVERYWHERE;
+
 static const char usage_session_disconnect[] =
 	"Usage: vmq-admin session disconnect [client-id=<id>] "
 	"[username=<name>]\n\n"
@@ -94,6 +106,16 @@ static const struct command commands[] = {
 	  .changes = true,
 	  .usage = usage_cache_clear,
 	  .summary = "Clear the webhooks cache" },
+	{ .words = { "webhooks", "pause" },
+	  .keys = { "endpoint" },
+	  .changes = true,
+	  .usage = usage_pause,
+	  .summary = "Take an endpoint out while it is repaired" },
+	{ .words = { "webhooks", "resume" },
+	  .keys = { "endpoint" },
+	  .changes = true,
+	  .usage = usage_resume,
+	  .summary = "Use a paused endpoint again" },
 	{ .words = { "session", "disconnect" },
 	  .changes = true,
 	  .usage = usage_session_disconnect,
