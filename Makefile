@@ -73,7 +73,7 @@ TEST_C     := $(UNIT_SRC) $(UNIT_HELP) $(REPLAY_SRC) $(REPLAY_HELP) $(GOLDEN_SRC
 obj = $(patsubst %.c,$O/%.o,$(1))
 UNIT_BIN := $(patsubst test/%.c,$(OUT)/test/%,$(UNIT_SRC) $(REPLAY_SRC))
 # The core without the pool and who speaks to its loop: for the fake pool.
-REPLAY_CORE := $(filter-out pool/% plugin/admin/%,$(CORE_SRC))
+REPLAY_CORE := $(filter-out pool/% plugin/admin/%,$(CORE_SRC)) pool/histogram.c
 
 ifndef V
 Q := @

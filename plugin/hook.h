@@ -94,6 +94,19 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 
 struct pool *hooks_pool(struct hooks *hooks);
 
+/* What VerneMQ counts of each hook (contract.md, section 16): since the plugin
+ * was loaded, webhooks that are gone included. Relaxed atomics. */
+struct hook_totals {
+	_Atomic uint64_t requests, errors, bytes_sent;
+	/* Logins that nobody waited for any more when they were answered. */
+	_Atomic uint64_t cancelled;
+	_Atomic uint64_t timeouts, elapsed_us;
+};
+
+/* Any thread; as long as `hooks`. */
+const struct hook_totals *hooks_totals(const struct hooks *hooks,
+				       enum hook_id hook);
+
 /* What to select: all that agrees in everything given. */
 struct hooks_selection {
 	enum hook_id hook; /* HOOK_COUNT: any */

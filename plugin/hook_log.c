@@ -4,7 +4,6 @@
 #include "plugin/hook.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include "plugin/hook_private.h"
@@ -96,7 +95,6 @@ void hook_sum_up(struct hooks *hooks, bool all)
 void hook_failed(struct hooks *hooks, const struct webhook *webhook,
 		 const char *what)
 {
-	atomic_fetch_add_explicit(&webhook->stats->errors, 1,
-				  memory_order_relaxed);
+	hook_count_error(hooks, webhook);
 	hook_trouble(hooks, webhook, TROUBLE_FAILURE, what);
 }

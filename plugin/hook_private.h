@@ -11,6 +11,7 @@
 #include "plugin/broker.h"
 #include "plugin/budget.h"
 #include "plugin/hook.h"
+#include "plugin/settings.h"
 #include "plugin/settings_slot.h"
 #include "plugin/trace.h"
 #include "pool/pool.h"
@@ -52,7 +53,8 @@ struct hooks {
 	uint64_t revoked[REVOKED_SLOTS];
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
-	bool ticking;         /* in hooks_tick(), and in no callback */
+	struct hook_totals totals[HOOK_COUNT];
+	bool ticking; /* in hooks_tick(), and in no callback */
 };
 
 int64_t hooks_now_ms(const struct hooks *hooks);
@@ -109,6 +111,22 @@ enum hook_outcome {
  * says why, in a few words with the URL left out. */
 enum hook_outcome hook_outcome(const struct pool_reply *reply,
 			       char reterr[static CODEC_ERROR_LEN]);
+
+/* hook_count.c */
+
+/* How a call ended, as far as the reply tells without being decoded. */
+enum webhook_end hook_end_of(const struct pool_reply *reply);
+
+/* A call has ended that carried `sent` bytes. */
+void hook_count_call(struct hooks *hooks, const struct webhook *webhook,
+		     const struct pool_reply *reply, enum webhook_end end,
+		     size_t sent);
+
+/* A denial, or no usable answer. */
+void hook_count_error(struct hooks *hooks, const struct webhook *webhook);
+
+/* A login was answered that nobody waits for. */
+void hook_count_cancelled(struct hooks *hooks, enum hook_id hook);
 
 /* hook_log.c: lines about one webhook that may come often. The first of a
  * kind is said at once; those of the next ten seconds are counted and summed

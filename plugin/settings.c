@@ -11,6 +11,8 @@
 
 /* ---- counters ---- */
 
+_Static_assert(sizeof(struct webhook_stats) <= 4096, "a page per webhook");
+
 static struct webhook_stats *stats_ref(struct webhook_stats *stats)
 {
 	if (!stats)

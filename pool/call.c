@@ -40,8 +40,9 @@ static void copy_texts(struct pool_call *call, const struct pool_request *req)
 	}
 }
 
-struct pool_call *call_create(const struct pool_request *req, int64_t now_ms)
+struct pool_call *call_create(const struct pool_request *req, int64_t now_us)
 {
+	int64_t now_ms = now_us / 1000;
 	struct pool_call *call;
 
 	call = calloc(1, sizeof(*call) + bytes_of_request(req));
@@ -55,6 +56,7 @@ struct pool_call *call_create(const struct pool_request *req, int64_t now_ms)
 	call->retries = req->retries;
 	call->stream = req->stream;
 	call->submitted_ms = now_ms;
+	call->submitted_us = now_us;
 	call->expires_ms = now_ms + (req->kind == POOL_TELL ? req->max_age_ms
 							    : req->timeout_ms);
 	call->reply.error_text = "";
@@ -150,4 +152,14 @@ void call_fail(struct pool_call *call, int error, const char *text)
 	call->reply.error = error;
 	call->reply.error_text = call->reply_text ? call->reply_text
 						  : "failed, and out of memory";
+}
+
+void call_note_times(struct pool_call *call, int64_t now_us)
+{
+	int64_t total = now_us - call->submitted_us;
+
+	call->times.total_us = total > 0 ? (uint64_t)total : 0;
+	if (!call->sent_us)
+		call->times.queue_us = call->times.total_us;
+	call->reply.times = call->times;
 }

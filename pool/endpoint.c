@@ -205,6 +205,16 @@ static void stop_transfer(struct pool_call *call)
 			     transfer_claim(call->transfer));
 }
 
+static void take_times(struct pool_call *call)
+{
+	if (!call->sent_us)
+		return;
+	call->times.queue_us = (uint64_t)(call->sent_us - call->submitted_us);
+	if (call->transfer)
+		transfer_get_times(call->transfer, call->sent_us,
+				   loop_clock_us(), &call->times);
+}
+
 /* The reply is filled in. One that held the owner's thread for all of its
  * time did so in vain, and be it for a connection. */
 static void end_call(struct endpoint *ep, struct pool_call *call)
@@ -214,6 +224,7 @@ static void end_call(struct endpoint *ep, struct pool_call *call)
 	loop_timer_cancel(ep->loop, &call->timer);
 	queue_leave(&ep->queue, call);
 	count_end(ep, call);
+	take_times(call);
 	release_transfer(call);
 	update_gauges(ep);
 	ep->ended(call, ep->arg);
@@ -313,6 +324,7 @@ static void start(struct endpoint *ep, struct pool_call *call)
 
 	queue_send(&ep->queue, call);
 	call->sent_ms = now;
+	call->sent_us = loop_clock_us();
 	if (call->kind == POOL_TELL)
 		loop_timer_set(ep->loop, &call->timer, now + call->timeout_ms);
 	r = send_call(ep, call);
@@ -503,6 +515,7 @@ static bool try_again(struct endpoint *ep, struct pool_call *call)
 		call->retried++;
 	}
 	call->probe = false;
+	call->sent_us = 0;
 	release_transfer(call);
 	call_reset_reply(call);
 	queue_rest(&ep->queue, call);

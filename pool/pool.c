@@ -445,6 +445,7 @@ static void answer(struct pool *pool, struct pool_call *call)
 	pool->calls--;
 	call_forget_body(call);
 	call->reply.elapsed_ms = took > 0 ? (uint32_t)took : 0;
+	call_note_times(call, loop_clock_us());
 	/* The box is closed only when no call is left. */
 	mailbox_reply(pool->owner_box, &call->answer);
 }
@@ -505,10 +506,12 @@ static void receive_answer(struct mail *mail)
 /* One that went its way on this thread. */
 static void finish_own(struct pool_call *call, void *arg)
 {
-	int64_t took = loop_clock_ms() - call->submitted_ms;
+	int64_t now_us = loop_clock_us();
+	int64_t took = now_us / 1000 - call->submitted_ms;
 
 	(void)arg;
 	call->reply.elapsed_ms = took > 0 ? (uint32_t)took : 0;
+	call_note_times(call, now_us);
 	finish(call);
 }
 
@@ -593,7 +596,7 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	struct pool_call *call;
 	int r;
 
-	call = call_create(req, loop_clock_ms());
+	call = call_create(req, loop_clock_us());
 	if (!call)
 		return -ENOMEM;
 	call->pool = pool;

@@ -130,6 +130,17 @@ struct pool_request {
 	size_t lane_len;
 };
 
+/* How long the parts of a call took, in microseconds; of a POOL_TELL that was
+ * sent several times the last attempt's, and `queue_us` is all before it. */
+struct pool_times {
+	uint64_t queue_us; /* until it was sent; all, if it was not */
+	/* Until the request could go: name, connection, TLS; or what was
+	 * spent on that in vain. 0: a connection was there. */
+	uint64_t connect_us;
+	uint64_t first_byte_us; /* from then until a reply came; 0: none */
+	uint64_t total_us;      /* since pool_submit() */
+};
+
 struct pool_reply {
 	/* 0, or -errno when no complete HTTP reply was received: -ENOENT (no
 	 * such endpoint), -EBUSY (its queue is full), -EHOSTDOWN (its breaker
@@ -137,7 +148,8 @@ struct pool_reply {
 	 * -ECONNREFUSED (no connection was made, so nothing was sent: refused,
 	 * unreachable, name not found, TLS, proxy), -EFBIG (longer than max_reply),
 	 * -ECANCELED (the pool goes away), -ENOMEM, -EIO (anything else).
-	 * With an error all that follows error_text is empty. */
+	 * With an error all that follows error_text is empty, but for what
+	 * it took. */
 	int error;
 	const char *error_text; /* for people; "" without an error. Passwords
 				 * are left out */
@@ -150,6 +162,7 @@ struct pool_reply {
 	const char *cache_control;
 	uint64_t age_s;
 	uint32_t elapsed_ms; /* since pool_submit() */
+	struct pool_times times;
 };
 
 /* Owner's thread, from pool_collect() or pool_wait(), never from

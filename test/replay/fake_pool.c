@@ -34,6 +34,7 @@ static enum pool_look looks;
 static bool is_full;
 static int64_t takes_us;
 static uint64_t answers_age_s;
+static struct pool_times times;
 int64_t *fake_pool_clock_us;
 uint32_t fake_pool_drain_ms;
 struct pool_endpoint_opts fake_pool_opts;
@@ -49,6 +50,7 @@ void fake_pool_reset(void)
 	is_full = false;
 	takes_us = 0;
 	answers_age_s = 0;
+	times = (struct pool_times){ 0 };
 }
 
 void fake_pool_looks(enum pool_look look)
@@ -69,6 +71,11 @@ void fake_pool_takes(int64_t us)
 void fake_pool_age(uint64_t age_s)
 {
 	answers_age_s = age_s;
+}
+
+void fake_pool_times(struct pool_times all)
+{
+	times = all;
 }
 
 void fake_pool_will_answer(long status, const char *body,
@@ -96,6 +103,7 @@ void fake_pool_answer(unsigned n, long status, const char *body,
 		.len = strlen(body),
 		.cache_control = cache_control,
 		.age_s = answers_age_s,
+		.times = times,
 	};
 
 	end(n, &reply);
@@ -103,7 +111,9 @@ void fake_pool_answer(unsigned n, long status, const char *body,
 
 void fake_pool_fail(unsigned n, int error)
 {
-	struct pool_reply reply = { .error = error, .error_text = "failed" };
+	struct pool_reply reply = { .error = error,
+				    .error_text = "failed",
+				    .times = times };
 
 	end(n, &reply);
 }

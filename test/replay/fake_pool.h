@@ -37,6 +37,9 @@ void fake_pool_fail(unsigned n, int error);
 /* The Age of all answers from now on. */
 void fake_pool_age(uint64_t age_s);
 
+/* How long all calls take that end from now on. */
+void fake_pool_times(struct pool_times times);
+
 /* The next submit returns this instead. */
 void fake_pool_refuse_next(int error);
 
