@@ -207,20 +207,10 @@ static void report_v21(struct plugin *p, const struct settings *s)
 static void report_transport(struct plugin *p, const char *what,
 			     const struct transport_settings *t)
 {
-	if (t->way.no_verify)
-		broker_log(p, LOG_LEVEL_WARN,
-			   "%s: verify_peer = off: any server can pass for the "
-			   "endpoint, and read and decide what it is sent",
-			   what);
-	if (t->crlfile_unused)
-		broker_log(p, LOG_LEVEL_WARN,
-			   "%s: crlfile has no effect without use_crls = on",
-			   what);
-	if (t->depth_set)
-		broker_log(p, LOG_LEVEL_WARN,
-			   "%s: depth has no effect: chains of certificates "
-			   "may be as long as OpenSSL accepts",
-			   what);
+	const char *text;
+
+	for (unsigned i = 0; (text = transport_settings_warning(t, i)); i++)
+		broker_log(p, LOG_LEVEL_WARN, "%s: %s", what, text);
 }
 
 /* What the default leaves out, once; and of webhooks what is theirs. */

@@ -296,6 +296,11 @@ int64_t hooks_now_ms(const struct hooks *hooks)
 	return hooks->ops->now_us(hooks->ops_ctx) / 1000;
 }
 
+int64_t hooks_unix_ms(const struct hooks *hooks)
+{
+	return hooks->ops->unix_ms(hooks->ops_ctx);
+}
+
 unsigned hooks_tick(struct hooks *hooks)
 {
 	unsigned open;

@@ -94,6 +94,9 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 
 struct pool *hooks_pool(struct hooks *hooks);
 
+/* The time of day, in milliseconds since 1970. Any thread. */
+int64_t hooks_unix_ms(const struct hooks *hooks);
+
 /* What VerneMQ counts of each hook (contract.md, section 16): since the plugin
  * was loaded, webhooks that are gone included. Relaxed atomics. */
 struct hook_totals {

@@ -45,6 +45,12 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.usage = "cache clear [hook=<hook>] [endpoint=<url>] "
 			 "[client-id=<id>] [username=<name>] [--kick]",
 	},
+	[ADMIN_STATUS] = {
+		.words = { "webhooks", "status" },
+		/* a matter of how people see it */
+		.allowed = BIT(ADMIN_ALL),
+		.usage = "status [--all]",
+	},
 	[ADMIN_PAUSE] = {
 		.words = { "webhooks", "pause" },
 		.required = BIT(ADMIN_ENDPOINT),

@@ -64,6 +64,17 @@ static const char usage_cache_clear[] =
 	"     Disconnect the clients with that client id or user "
 	"name.\n" EVERYWHERE;
 
+static const char usage_status[] =
+	"Usage: vmq-admin webhooks status\n\n"
+	"  Shows how each endpoint is: good, open (its circuit breaker: left\n"
+	"  alone until it answers again), open for holding (for calls that\n"
+	"  the broker stands still for) or paused; what waits for it, what\n"
+	"  is under way, how calls ended and how long they took, and its\n"
+	"  newest error. Answers also while the broker is held up.\n\n"
+	"Options\n\n"
+	"  --all\n"
+	"     Everything that is known, endpoint by endpoint.\n" EVERYWHERE;
+
 static const char usage_pause[] =
 	"Usage: vmq-admin webhooks pause endpoint=<url>\n\n"
 	"  Takes an endpoint out while it is repaired, on all its hooks.\n"
@@ -106,6 +117,11 @@ static const struct command commands[] = {
 	  .changes = true,
 	  .usage = usage_cache_clear,
 	  .summary = "Clear the webhooks cache" },
+	{ .words = { "webhooks", "status" },
+	  .columns = "endpoint state queued in_flight ok failed "
+		     "p99_ms trouble",
+	  .usage = usage_status,
+	  .summary = "Show how the endpoints are" },
 	{ .words = { "webhooks", "pause" },
 	  .keys = { "endpoint" },
 	  .changes = true,

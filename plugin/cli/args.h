@@ -31,6 +31,10 @@ struct command {
 	bool changes;         /* something in the broker */
 	bool details;         /* a table for people asks for more
 					 * than VerneMQ's columns */
+	/* Of a table, people see these alone, with blanks between them, and
+	 * with --all everything, row by row. NULL: all. */
+	const char *columns;
+	bool records; /* they see everything row by row */
 	const char *usage;
 	const char *summary; /* for the list of its group; NULL: none */
 };

@@ -31,8 +31,8 @@ int main(int argc, char **argv)
 	}
 	if (client_ask(&args, &answer, stderr) != 0)
 		return EXIT_FAILURE;
-	code = render_answer(&answer, args.format, isatty(STDOUT_FILENO),
-			     stdout, stderr);
+	code = render_answer(&answer, &args, isatty(STDOUT_FILENO), stdout,
+			     stderr);
 	free(answer.body);
 	return code;
 }
