@@ -136,7 +136,8 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->transport = transport_settings_ref(s->transport);
 	copy->admin_socket = strdup(s->admin_socket);
 	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
-	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint))
+	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint) ||
+	    settings_users_copy(&copy->admin_users, &s->admin_users) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->mounts_count; i++) {
 		int err = settings_mount(copy, s->mounts[i].port,
@@ -271,6 +272,7 @@ void settings_unref(struct settings *s)
 	free(s->mounts);
 	free(s->mountpoint);
 	free(s->admin_socket);
+	settings_users_clear(&s->admin_users);
 	credentials_unref(s->call.credentials);
 	transport_keys_clear(&s->transport_keys);
 	transport_settings_unref(s->transport);

@@ -18,6 +18,7 @@
 #include "plugin/event.h"
 #include "plugin/remark.h"
 #include "plugin/settings_transport.h"
+#include "plugin/settings_users.h"
 #include "pool/histogram.h"
 
 /* A kind of log line about one webhook that may come often: said once, then
@@ -183,6 +184,7 @@ struct settings {
 	struct transport_settings *transport;
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
+	struct settings_users admin_users;
 	unsigned default_policy, read_checks, publish_denied;
 	char *mountpoint; /* of every listener not among `mounts`; or NULL */
 	struct listener_mount *mounts;

@@ -78,6 +78,15 @@ static int check_mountpoint(const char *value,
 	return -EINVAL;
 }
 
+static int set_admin_users(void *obj, const char *name, const char *value,
+			   char reterr[static CONF_REASON_LEN])
+{
+	struct settings *s = obj;
+
+	(void)name;
+	return settings_users_parse(&s->admin_users, value, reterr);
+}
+
 /* ---- the table ---- */
 
 /* In the order of the enums in settings.h. */
@@ -134,6 +143,11 @@ static const struct conf_directive global_keys[] = {
 		.type = CONF_STR,
 		.offset = offsetof(struct settings, admin_socket),
 		.check = check_socket,
+	},
+	{
+		.name = "admin_users",
+		.type = CONF_CALL,
+		.set = set_admin_users,
 	},
 	{
 		.name = "default_policy",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/admin/commands.h"
+#include "plugin/admin/guard.h"
 #include "plugin/admin/http.h"
 #include "plugin/admin/request.h"
 #include "plugin/admin/socket.h"
@@ -14,7 +15,16 @@
 struct admin {
 	struct admin_socket socket;
 	struct admin_commands commands;
+	struct admin_guard guard;
 };
+
+static bool on_knock(const struct admin_peer *peer, struct admin_reply *ret,
+		     void *arg)
+{
+	struct admin *admin = arg;
+
+	return admin_guard_admit(&admin->guard, peer, ret);
+}
 
 static void on_request(struct admin_http *http, uint64_t ticket, char *uri,
 		       const struct admin_peer *peer, void *arg)
@@ -42,6 +52,7 @@ int admin_create(struct admin **ret, struct hooks *hooks, const char *path,
 	if (!err) {
 		admin->socket.fd = -1;
 		admin->commands.hooks = hooks;
+		admin_guard_init(&admin->guard, hooks);
 		err = admin_socket_open(&admin->socket, path, reterr,
 					reterr_len);
 		if (err)
@@ -50,6 +61,8 @@ int admin_create(struct admin **ret, struct hooks *hooks, const char *path,
 					pool_loop(hooks_pool(hooks)),
 					admin->socket.fd, on_request, admin);
 	}
+	if (!err)
+		admin_http_set_guard(admin->commands.http, on_knock);
 	if (err)
 		snprintf(reterr, reterr_len,
 			 "cannot answer on the admin socket %s: %s", path,
@@ -67,6 +80,7 @@ void admin_destroy(struct admin *admin)
 	if (!admin)
 		return;
 	admin_http_destroy(admin->commands.http);
+	admin_guard_clear(&admin->guard);
 	if (admin->socket.fd >= 0)
 		admin_socket_close(&admin->socket);
 	free(admin);

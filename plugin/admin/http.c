@@ -22,6 +22,7 @@ struct admin_http {
 	struct MHD_Daemon *daemon;
 	int listen_fd, epoll_fd;
 	admin_http_fn *fn;
+	admin_http_guard_fn *guard; /* NULL: everybody may */
 	void *arg;
 	unsigned connections;
 	bool stopping;
@@ -307,6 +308,22 @@ static enum MHD_Result refuse(struct exchange *ex, unsigned status,
 	return send_reply(ex, &reply);
 }
 
+void admin_http_set_guard(struct admin_http *http, admin_http_guard_fn *fn)
+{
+	http->guard = fn;
+}
+
+static bool let_in(struct exchange *ex, struct admin_reply *reply)
+{
+	struct admin_http *http = ex->http;
+	struct admin_peer peer;
+
+	if (!http->guard)
+		return true;
+	get_peer(ex->connection, &peer);
+	return http->guard(&peer, reply, http->arg);
+}
+
 static bool known_method(const char *method)
 {
 	return strcmp(method, MHD_HTTP_METHOD_GET) == 0 ||
@@ -322,6 +339,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 				  size_t *upload_size, void **context)
 {
 	struct exchange *ex = *context;
+	struct admin_reply reply;
 
 	(void)arg;
 	(void)connection;
@@ -334,6 +352,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 		return send_reply(ex, &ex->reply);
 	if (ex->state == EXCHANGE_HEAD) {
 		ex->state = EXCHANGE_BODY;
+		if (!let_in(ex, &reply))
+			return send_reply(ex, &reply);
 		if (!known_method(method))
 			return refuse(ex, MHD_HTTP_METHOD_NOT_ALLOWED,
 				      "the methods here are GET, HEAD and "

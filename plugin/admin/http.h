@@ -13,6 +13,7 @@
 #ifndef PLUGIN_ADMIN_HTTP_H
 #define PLUGIN_ADMIN_HTTP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "plugin/admin/reply.h"
@@ -40,10 +41,19 @@ struct admin_peer {
 typedef void admin_http_fn(struct admin_http *http, uint64_t ticket, char *uri,
 			   const struct admin_peer *peer, void *arg);
 
+/* Asked of each request, before anything else about it. True lets `peer` in;
+ * otherwise `ret` is what it is answered. */
+typedef bool admin_http_guard_fn(const struct admin_peer *peer,
+				 struct admin_reply *ret, void *arg);
+
 /* Accept from `listen_fd`, which stays the caller's. Returns 0, -ENOMEM,
  * -EIO (libmicrohttpd does not start) or -errno of epoll_ctl(). */
 int admin_http_create(struct admin_http **ret, struct loop *loop, int listen_fd,
 		      admin_http_fn *fn, void *arg);
+
+/* Ask `fn`, which gets the `arg` of admin_http_create(). Before the loop
+ * runs. */
+void admin_http_set_guard(struct admin_http *http, admin_http_guard_fn *fn);
 
 /* Takes the body of `reply`, also when `ticket` no longer waits. */
 void admin_http_answer(struct admin_http *http, uint64_t ticket,

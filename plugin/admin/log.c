@@ -1,5 +1,6 @@
 #include "plugin/admin/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 struct log_mail {
 	struct mail mail; /* first */
 	struct hooks *hooks;
+	int level;
 	char line[512];
 };
 
@@ -20,41 +22,46 @@ static void log_now(struct mail *self)
 {
 	struct log_mail *mail = (struct log_mail *)self;
 
-	hooks_log(mail->hooks, LOG_LEVEL_INFO, "%s", mail->line);
+	hooks_log(mail->hooks, mail->level, "%s", mail->line);
 	free(mail);
+}
+
+int admin_log_post(struct hooks *hooks, int level, const char *line)
+{
+	struct log_mail *mail = calloc(1, sizeof(*mail));
+	int err;
+
+	if (!mail)
+		return -ENOMEM;
+	mail->mail.receive = log_now;
+	mail->hooks = hooks;
+	mail->level = level;
+	snprintf(mail->line, sizeof(mail->line), "%s", line);
+	err = mailbox_post(pool_owner_box(hooks_pool(hooks)), &mail->mail);
+	if (err)
+		free(mail);
+	return err;
 }
 
 void admin_log_change(struct admin_commands *commands,
 		      const struct admin_peer *peer, const char *done,
 		      const char *hook, const char *endpoint)
 {
-	struct log_mail *mail = calloc(1, sizeof(*mail));
 	char *shown = redact_url(endpoint);
-	char missing[64] = "";
+	char missing[64] = "", line[512];
 
-	if (!mail || !shown) {
-		free(mail);
-		free(shown);
-		commands->unlogged++;
-		return;
-	}
 	if (commands->unlogged)
 		snprintf(missing, sizeof(missing), " (%llu lines are missing)",
 			 (unsigned long long)commands->unlogged);
-	mail->mail.receive = log_now;
-	mail->hooks = commands->hooks;
-	snprintf(mail->line, sizeof(mail->line),
+	snprintf(line, sizeof(line),
 		 "admin: %s%s%s by uid %ld pid %ld%s: endpoint=%s", done,
 		 hook ? " hook=" : "", hook ? hook : "", (long)peer->uid,
-		 (long)peer->pid, missing, shown);
+		 (long)peer->pid, missing, shown ? shown : "?");
 	free(shown);
-	if (mailbox_post(pool_owner_box(hooks_pool(commands->hooks)),
-			 &mail->mail) != 0) {
-		free(mail);
+	if (admin_log_post(commands->hooks, LOG_LEVEL_INFO, line) != 0)
 		commands->unlogged++;
-	} else {
+	else
 		commands->unlogged = 0;
-	}
 }
 
 /* " name=value", cut where it does not fit. */

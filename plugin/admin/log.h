@@ -18,6 +18,10 @@ void admin_log_change(struct admin_commands *commands,
 		      const struct admin_peer *peer, const char *done,
 		      const char *hook, const char *endpoint);
 
+/* Dispatcher's thread: what it has to say, cut at 512 bytes. Returns 0 or what
+ * mailbox_post() does. */
+int admin_log_post(struct hooks *hooks, int level, const char *line);
+
 /* Broker's thread. */
 void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
 		       const struct hooks_selection *selection, size_t entries);

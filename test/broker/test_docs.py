@@ -57,6 +57,10 @@ class Commands(BrokerTest):
             self.assertTrue(os.path.exists(to + INSTALLED))
             self.assertTrue(os.access(to + "/usr/local/bin/vmq-admin",
                                       os.X_OK))
+            completion = re.search("^source (.*)$", page("docs/admin.md"),
+                                   re.M).group(1)
+            self.assertEqual(page("completions/vmq-admin.bash"),
+                             page(to + completion))
 
 
 class Configuration(BrokerTest):
