@@ -362,12 +362,14 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 {
 	const struct webhook *webhook = message->webhook;
 	struct event ev = hook_event(webhook, message->ev);
+	struct pool_endpoint_opts trial;
 	struct hook_headers headers;
 	struct pool_request req = {
 		.kind = message->kind,
 		.endpoint = webhook->target,
 		.headers = headers.list,
-		.timeout_ms = webhook->timeout_ms,
+		.timeout_ms = message->timeout_ms ? message->timeout_ms
+						  : webhook->timeout_ms,
 		.stream = webhook->hook,
 		.retries = webhook->retries,
 		.max_age_ms = webhook->max_event_age_ms,
@@ -384,6 +386,10 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 	if (message->kind == POOL_TELL) {
 		req.lane = message->ev->client_id.data;
 		req.lane_len = message->ev->client_id.len;
+	}
+	if (message->trial) {
+		trial = endpoint_opts(hooks->settings, webhook);
+		req.trial = &trial;
 	}
 	*ret_len = req.len;
 	err = pool_submit(hooks->pool, &req, done, arg, ret_call);

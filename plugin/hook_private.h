@@ -64,6 +64,8 @@ struct hook_message {
 	const struct webhook *webhook;
 	const struct event *ev;
 	enum pool_kind kind;
+	bool trial;          /* a POOL_ASK by an endpoint of its own */
+	uint32_t timeout_ms; /* 0: the webhook's */
 	uint64_t event;    /* its number: whoever else is asked has the same */
 	uint64_t sequence; /* 0: none */
 };
@@ -97,6 +99,9 @@ struct event hook_event(const struct webhook *webhook, const struct event *ev);
 int hook_send(struct hooks *hooks, const struct hook_message *message,
 	      pool_done_fn *done, void *arg, struct pool_call **ret_call,
 	      size_t *ret_len);
+
+/* hook_cache.c: whether answers with this decision may be kept at all. */
+bool hook_keeps(const struct webhook *webhook, enum decision decision);
 
 /* hook_cache.c: a step of the cache's sweep, if it is time. */
 void hook_cache_sweep(struct hooks *hooks);

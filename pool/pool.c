@@ -462,6 +462,16 @@ static struct pool_call *call_of_request(struct mail *mail)
 						     request));
 }
 
+/* Its endpoint is one of those that only finish their calls. */
+static void submit_trial(struct pool *pool, struct pool_call *call)
+{
+	struct endpoint *ep = call->trial;
+
+	call->trial = NULL;
+	retire(pool, ep);
+	endpoint_submit(ep, call);
+}
+
 static void receive_request(struct mail *mail)
 {
 	struct pool_call *call = call_of_request(mail);
@@ -472,8 +482,13 @@ static void receive_request(struct mail *mail)
 	atomic_fetch_sub_explicit(&pool->shared.box_bytes, call->body_len,
 				  memory_order_relaxed);
 	if (pool->stopping || (pool->draining && call->kind != POOL_TELL)) {
+		endpoint_destroy(call->trial);
 		call_fail(call, -ECANCELED, "the broker is stopping");
 		answer(pool, call);
+		return;
+	}
+	if (call->trial) {
+		submit_trial(pool, call);
 		return;
 	}
 	entry = table_find(pool->shared.table, call->endpoint);
@@ -568,6 +583,16 @@ static void turn_own(struct pool *pool)
 	hold_forget(pool->hold, is_known, pool);
 }
 
+/* Nobody finds an endpoint by this name. */
+static int make_trial(struct pool *pool, struct pool_call *call,
+		      const struct pool_endpoint_opts *opts)
+{
+	struct pool_endpoint_opts own = *opts;
+
+	own.name = "";
+	return endpoint_create(&call->trial, pool->loop, &own, on_ended, pool);
+}
+
 /* A full box: the dispatcher cannot keep up. */
 static int post_call(struct pool *pool, struct pool_call *call)
 {
@@ -604,8 +629,11 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	call->answer.receive = receive_answer;
 	call->done = done;
 	call->done_arg = arg;
-	r = submit_own(pool, call) ? 0 : post_call(pool, call);
+	r = req->trial ? make_trial(pool, call, req->trial) : 0;
+	if (!r && !submit_own(pool, call))
+		r = post_call(pool, call);
 	if (r) {
+		endpoint_destroy(call->trial);
 		call->body = NULL;
 		call_destroy(call);
 		return r;

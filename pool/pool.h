@@ -110,7 +110,11 @@ enum pool_kind {
 
 struct pool_request {
 	enum pool_kind kind;
-	const char *endpoint; /* its name */
+	const char *endpoint; /* its name; unless there is a `trial` */
+	/* Not NULL: a POOL_ASK that goes by an endpoint of its own, made of
+	 * these (but for the name) and gone with the call: it takes no part in
+	 * the queue, connections, breaker and counters of any other. Copied. */
+	const struct pool_endpoint_opts *trial;
 	/* "Name: value", without line ends; copied, and wiped when freed. */
 	const char *const *headers;
 	size_t headers_count; /* at most POOL_HEADERS_MAX */
@@ -225,7 +229,7 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
  * because it may have been processed.
  * Returns 0 and then owns req->body; or -ENOMEM, -ESHUTDOWN, -EBUSY (the
  * queue is full, as far as can be seen from here, or the dispatcher cannot
- * keep up), and then `done` never comes and the body is the caller's. `ret`
+ * keep up), of a trial -EINVAL or -errno, and then `done` never comes and the body is the caller's. `ret`
  * may be NULL; the call is valid until its `done` returned.
  */
 int pool_submit(struct pool *pool, const struct pool_request *req,

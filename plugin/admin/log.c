@@ -114,3 +114,15 @@ void admin_log_disconnected(struct hooks *hooks, const struct admin_peer *peer,
 		  "admin: disconnected %zu clients by uid %ld pid %ld:%s",
 		  clients, (long)peer->uid, (long)peer->pid, of);
 }
+
+void admin_log_tested(struct hooks *hooks, const struct admin_peer *peer,
+		      const char *hook, const char *endpoint)
+{
+	char *shown = endpoint ? redact_url(endpoint) : NULL;
+
+	hooks_log(hooks, LOG_LEVEL_INFO,
+		  "admin: tested hook=%s by uid %ld pid %ld%s%s", hook,
+		  (long)peer->uid, (long)peer->pid, shown ? ": endpoint=" : "",
+		  shown ? shown : "");
+	free(shown);
+}

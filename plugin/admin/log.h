@@ -27,6 +27,9 @@ void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
 		       const struct hooks_selection *selection, size_t entries);
 void admin_log_kicked(struct hooks *hooks, const struct admin_peer *peer,
 		      size_t clients);
+/* `endpoint` NULL: all of the hook. */
+void admin_log_tested(struct hooks *hooks, const struct admin_peer *peer,
+		      const char *hook, const char *endpoint);
 void admin_log_disconnected(struct hooks *hooks, const struct admin_peer *peer,
 			    const struct hooks_selection *whom, size_t clients);
 

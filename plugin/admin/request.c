@@ -51,6 +51,14 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.allowed = BIT(ADMIN_ALL),
 		.usage = "status [--all]",
 	},
+	[ADMIN_TEST] = {
+		.words = { "webhooks", "test" },
+		.required = BIT(ADMIN_HOOK),
+		.allowed = BIT(ADMIN_ENDPOINT),
+		.fields = true,
+		.usage = "test hook=<hook> [endpoint=<url>] "
+			 "[<field>=<value>...]",
+	},
 	[ADMIN_PAUSE] = {
 		.words = { "webhooks", "pause" },
 		.required = BIT(ADMIN_ENDPOINT),
@@ -341,6 +349,21 @@ static int unknown_arg(const struct admin_command_def *def, const char *name,
 		      name, def->usage);
 }
 
+static int take_field(struct admin_request *req, const char *name,
+		      const char *text, char reterr[static ADMIN_ERROR_LEN])
+{
+	for (size_t i = 0; i < req->fields_count; i++) {
+		if (strcmp(req->fields[i].name, name) == 0)
+			return refuse(-EINVAL, reterr, "%.100s is given twice",
+				      name);
+	}
+	if (req->fields_count == ADMIN_FIELDS)
+		return refuse(-EINVAL, reterr, "more than %d fields",
+			      ADMIN_FIELDS);
+	req->fields[req->fields_count++] = (struct admin_field){ name, text };
+	return 0;
+}
+
 /* One `key=value`, `--flag=value` or `--flag`. */
 static int parse_arg(char *text, struct admin_request *req,
 		     char reterr[static ADMIN_ERROR_LEN])
@@ -361,7 +384,9 @@ static int parse_arg(char *text, struct admin_request *req,
 	while (arg < ADMIN_ARG_COUNT && strcmp(arg_table[arg].name, text) != 0)
 		arg++;
 	if (arg == ADMIN_ARG_COUNT || !(allowed_args(def) & BIT(arg)))
-		return unknown_arg(def, text, reterr);
+		return def->fields && strncmp(text, "--", 2) != 0
+			       ? take_field(req, text, equals, reterr)
+			       : unknown_arg(def, text, reterr);
 	value = &req->args[arg];
 	if (value->given)
 		return refuse(-EINVAL, reterr, "%s is given twice", text);

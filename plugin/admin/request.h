@@ -20,6 +20,7 @@ enum admin_command {
 	ADMIN_CACHE_SHOW,
 	ADMIN_CACHE_CLEAR,
 	ADMIN_STATUS,
+	ADMIN_TEST,
 	ADMIN_PAUSE,
 	ADMIN_RESUME,
 	ADMIN_SESSION_DISCONNECT,
@@ -58,14 +59,24 @@ struct admin_command_def {
 	/* Of its path below /api/v1/; ends with NULL. */
 	const char *words[ADMIN_WORDS + 1];
 	unsigned required, allowed; /* 1u << enum admin_arg */
+	bool fields;                /* takes `name=value` of other names, too */
 	const char *usage;
 };
 
 extern const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT];
 
+/* Of a command that takes such; decoded, judged by who uses it. */
+struct admin_field {
+	const char *name, *text;
+};
+
+#define ADMIN_FIELDS 24 /* at most */
+
 struct admin_request {
 	enum admin_command command;
 	struct admin_value args[ADMIN_ARG_COUNT];
+	struct admin_field fields[ADMIN_FIELDS]; /* each name once */
+	size_t fields_count;
 };
 
 #define ADMIN_ERROR_LEN 1024

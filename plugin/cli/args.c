@@ -75,6 +75,28 @@ static const char usage_status[] =
 	"  --all\n"
 	"     Everything that is known, endpoint by endpoint.\n" EVERYWHERE;
 
+static const char usage_test[] =
+	"Usage: vmq-admin webhooks test hook=<hook> [endpoint=<url>]\n"
+	"                          [client_id=<text>] [username=<text>]\n"
+	"                          [password=<text>] [mountpoint=<text>]\n"
+	"                          [peer_addr=<text>] [peer_port=<number>]\n"
+	"                          [clean_session=true|false]\n"
+	"                          [clean_start=true|false]\n"
+	"                          [topic=<text>] [payload=<text>]\n"
+	"                          [qos=0|1|2] [retain=true|false]\n"
+	"                          [p_content_type=<text>]\n"
+	"                          [p_response_topic=<text>]\n"
+	"                          [p_correlation_data=<text>]\n"
+	"                          [p_authentication_method=<text>]\n"
+	"                          [p_authentication_data=<text>]\n\n"
+	"  A dry run: sends a real request to the hook's endpoints, or to one\n"
+	"  of them, or to one that is not registered, and shows what was\n"
+	"  sent and what came back, what it would mean, and how long it took.\n"
+	"  Nothing follows from it. Fields are called as in the request's\n"
+	"  body; the hook has some of them. Passwords are sent, but shown as\n"
+	"  ***. The endpoint itself cannot tell that it is a dry "
+	"run.\n" EVERYWHERE;
+
 static const char usage_pause[] =
 	"Usage: vmq-admin webhooks pause endpoint=<url>\n\n"
 	"  Takes an endpoint out while it is repaired, on all its hooks.\n"
@@ -122,6 +144,12 @@ static const struct command commands[] = {
 		     "p99_ms trouble",
 	  .usage = usage_status,
 	  .summary = "Show how the endpoints are" },
+	{ .words = { "webhooks", "test" },
+	  .keys = { "hook" },
+	  .changes = true,
+	  .records = true,
+	  .usage = usage_test,
+	  .summary = "Ask an endpoint, and change nothing" },
 	{ .words = { "webhooks", "pause" },
 	  .keys = { "endpoint" },
 	  .changes = true,

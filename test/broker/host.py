@@ -12,6 +12,7 @@ Environment:
     KEEP=1      leave the temporary folders
 """
 
+import contextlib
 import glob
 import http.client
 import json
@@ -395,6 +396,22 @@ class Broker:
             return status, json.loads(body)
         except ValueError:
             return status, body
+
+    @contextlib.contextmanager
+    def asking(self, path, timeout=10):
+        """A request under way; what it gives waits for its answer."""
+        connection = UnixConnection(self.socket, timeout *
+                                    mqtt.time_scale())
+
+        def answer():
+            got = connection.getresponse()
+            return got.status, json.loads(got.read())
+
+        try:
+            connection.request("GET", "/api/v1/webhooks/" + path)
+            yield answer
+        finally:
+            connection.close()
 
     def admin(self, *args, root="webhooks"):
         """vmq-admin webhooks ...: a CompletedProcess with text."""

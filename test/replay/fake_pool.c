@@ -183,6 +183,7 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	call->retries = req->retries;
 	call->max_age_ms = req->max_age_ms;
 	call->in_lane = req->lane != NULL;
+	call->trial = req->trial != NULL;
 	if (req->lane)
 		snprintf(call->lane, sizeof(call->lane), "%.*s",
 			 (int)req->lane_len, (const char *)req->lane);

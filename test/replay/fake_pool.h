@@ -16,7 +16,7 @@ struct fake_call {
 	size_t headers_count;
 	char *body;
 	enum pool_kind kind;
-	bool in_lane, done;
+	bool in_lane, trial, done;
 	unsigned stream;
 	uint32_t timeout_ms, retries, max_age_ms;
 };
