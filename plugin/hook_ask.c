@@ -335,6 +335,7 @@ enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
 		.number = ++hooks->events,
 	};
 
+	hook_see(hooks, ev->hook);
 	if (!hooks_has(hooks, ev->hook)) {
 		*ret = verdict_ref(&verdict_next);
 		return HOOK_DONE;

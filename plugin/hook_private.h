@@ -54,6 +54,11 @@ struct hooks {
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
 	struct hook_totals totals[HOOK_COUNT];
+	/* For any thread to read. */
+	struct {
+		_Atomic uint64_t events;
+		_Atomic int64_t last_ms;
+	} seen[HOOK_COUNT];
 	bool ticking; /* in hooks_tick(), and in no callback */
 };
 
@@ -118,6 +123,9 @@ enum hook_outcome hook_outcome(const struct pool_reply *reply,
 			       char reterr[static CODEC_ERROR_LEN]);
 
 /* hook_count.c */
+
+/* The hook came up. */
+void hook_see(struct hooks *hooks, enum hook_id hook);
 
 /* How a call ended, as far as the reply tells without being decoded. */
 enum webhook_end hook_end_of(const struct pool_reply *reply);

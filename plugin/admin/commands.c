@@ -35,6 +35,7 @@ static command_fn *const handlers[ADMIN_COMMAND_COUNT] = {
 	[ADMIN_CACHE_SHOW] = command_cache_show,
 	[ADMIN_CACHE_CLEAR] = command_cache_clear,
 	[ADMIN_STATUS] = command_status,
+	[ADMIN_EXPLAIN] = command_explain,
 	[ADMIN_TEST] = command_test,
 	[ADMIN_PAUSE] = command_pause,
 	[ADMIN_RESUME] = command_resume,

@@ -51,6 +51,11 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.allowed = BIT(ADMIN_ALL),
 		.usage = "status [--all]",
 	},
+	[ADMIN_EXPLAIN] = {
+		.words = { "webhooks", "explain" },
+		.allowed = BIT(ADMIN_HOOK),
+		.usage = "explain [hook=<hook>]",
+	},
 	[ADMIN_TEST] = {
 		.words = { "webhooks", "test" },
 		.required = BIT(ADMIN_HOOK),

@@ -75,6 +75,12 @@ static const char usage_status[] =
 	"  --all\n"
 	"     Everything that is known, endpoint by endpoint.\n" EVERYWHERE;
 
+static const char usage_explain[] =
+	"Usage: vmq-admin webhooks explain [hook=<hook>]\n\n"
+	"  Shows of each hook whether it can fire on this broker, as things\n"
+	"  are set: yes, limited or no, and why; and how often it came up\n"
+	"  since the start, and when last.\n" EVERYWHERE;
+
 static const char usage_test[] =
 	"Usage: vmq-admin webhooks test hook=<hook> [endpoint=<url>]\n"
 	"                          [client_id=<text>] [username=<text>]\n"
@@ -144,6 +150,10 @@ static const struct command commands[] = {
 		     "p99_ms trouble",
 	  .usage = usage_status,
 	  .summary = "Show how the endpoints are" },
+	{ .words = { "webhooks", "explain" },
+	  .columns = "hook endpoints fires events last why",
+	  .usage = usage_explain,
+	  .summary = "Show which hooks can fire, and why not" },
 	{ .words = { "webhooks", "test" },
 	  .keys = { "hook" },
 	  .changes = true,
