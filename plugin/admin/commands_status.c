@@ -21,6 +21,11 @@ enum {
 	HOOKS_LEN = 512,
 };
 
+/* One of the webhooks, in an array that ends with NULL. */
+struct entry {
+	const struct webhook *hook;
+};
+
 /* What there is to say of one endpoint, or of all. */
 struct status {
 	struct pool_endpoint_stats pool;
@@ -119,10 +124,10 @@ static void sum_up(char *to, const struct status *status, int64_t now_ms,
 		list(to, TROUBLE_LEN, "; ", text, strcspn(text, ":"));
 }
 
-static void list_hooks(char *to, const struct webhook *const *of, size_t n)
+static void list_hooks(char *to, const struct entry *of, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const char *name = hook_table[of[i]->hook].name;
+		const char *name = hook_table[of[i].hook->hook].name;
 
 		list(to, HOOKS_LEN, ", ", name, strlen(name));
 	}
@@ -182,17 +187,16 @@ static void put_failure(struct json_writer *w, const struct status *s,
 
 /* Of the webhooks `of`, which have one endpoint. */
 static void endpoint_row(struct json_writer *w, const struct status *s,
-			 const struct webhook *const *of, size_t n,
-			 int64_t now_ms)
+			 const struct entry *of, size_t n, int64_t now_ms)
 {
 	char warnings[WARNINGS_LEN] = "", trouble[TROUBLE_LEN] = "";
 	char hooks[HOOKS_LEN] = "";
 
-	list_warnings(warnings, of[0]->transport);
-	sum_up(trouble, s, now_ms, of[0]->transport);
+	list_warnings(warnings, of[0].hook->transport);
+	sum_up(trouble, s, now_ms, of[0].hook->transport);
 	list_hooks(hooks, of, n);
 	json_open(w, NULL, '{');
-	json_text(w, "endpoint", bytes_of(of[0]->shown));
+	json_text(w, "endpoint", bytes_of(of[0].hook->shown));
 	json_text(w, "state", bytes_of(state_of(&s->pool)));
 	put_numbers(w, s);
 	put_failure(w, s, now_ms);
@@ -223,8 +227,8 @@ static void sum_row(struct json_writer *w, const struct status *s, size_t good,
 
 static int by_endpoint(const void *a, const void *b)
 {
-	const struct webhook *left = *(const struct webhook *const *)a;
-	const struct webhook *right = *(const struct webhook *const *)b;
+	const struct webhook *left = ((const struct entry *)a)->hook;
+	const struct webhook *right = ((const struct entry *)b)->hook;
 	int order = strcmp(left->shown, right->shown);
 
 	if (!order)
@@ -234,48 +238,49 @@ static int by_endpoint(const void *a, const void *b)
 
 /* Every webhook, those of one endpoint side by side. An array to free(), or
  * NULL without memory. */
-static const struct webhook **sorted(const struct settings *s)
+static struct entry *sorted(const struct settings *s)
 {
-	const struct webhook **ret = calloc(s->webhooks + 1, sizeof(*ret));
+	struct entry *ret = calloc(s->webhooks + 1, sizeof(*ret));
 	size_t n = 0;
 
 	if (!ret)
 		return NULL;
 	for (int h = 0; h < HOOK_COUNT; h++) {
 		for (size_t i = 0; i < s->chained[h]; i++)
-			ret[n++] = &s->chain[h][i];
+			ret[n++].hook = &s->chain[h][i];
 	}
 	qsort(ret, n, sizeof(*ret), by_endpoint);
 	return ret;
 }
 
 /* The first `n` of these are one endpoint's; returns how many. */
-static size_t same_endpoint(const struct webhook *const *list)
+static size_t same_endpoint(const struct entry *list)
 {
 	size_t n = 1;
 
-	while (list[n] && strcmp(list[n]->target, list[0]->target) == 0)
+	while (list[n].hook &&
+	       strcmp(list[n].hook->target, list[0].hook->target) == 0)
 		n++;
 	return n;
 }
 
 static void put_rows(struct json_writer *w, struct hooks *hooks,
-		     const struct webhook *const *list)
+		     const struct entry *list)
 {
 	int64_t now_ms = hooks_unix_ms(hooks);
 	struct status all = { 0 };
 	size_t endpoints = 0, good = 0, n;
 
-	for (; *list; list += n) {
+	for (; list->hook; list += n) {
 		struct status s = { 0 };
 
 		n = same_endpoint(list);
 		/* one that the dispatcher has not come to yet has done
 		 * nothing */
-		(void)pool_get_stats(hooks_pool(hooks), list[0]->target,
+		(void)pool_get_stats(hooks_pool(hooks), list[0].hook->target,
 				     &s.pool);
 		for (size_t i = 0; i < n; i++)
-			add_webhook(&s, list[i]->stats);
+			add_webhook(&s, list[i].hook->stats);
 		endpoint_row(w, &s, list, n, now_ms);
 		add_endpoint(&all, &s);
 		endpoints++;
@@ -289,7 +294,7 @@ void command_status(const struct job *job)
 {
 	struct hooks *hooks = job->commands->hooks;
 	struct settings *s = hooks_settings(hooks);
-	const struct webhook **list = sorted(s);
+	struct entry *list = sorted(s);
 	struct json_writer w = JSON_WRITER_INIT;
 	struct admin_reply reply = { .status = 500 };
 
