@@ -308,6 +308,7 @@ unsigned hooks_tick(struct hooks *hooks)
 	take_up_settings(hooks);
 	hook_cache_sweep(hooks);
 	hook_sum_up(hooks, false);
+	hook_remind(hooks);
 	hooks->ticking = true;
 	open = pool_collect(hooks->pool);
 	hooks->ticking = false;

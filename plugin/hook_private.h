@@ -53,6 +53,7 @@ struct hooks {
 	uint64_t revoked[REVOKED_SLOTS];
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
+	int64_t remind_ms;    /* of what is paused, next; 0: not yet set */
 	struct hook_totals totals[HOOK_COUNT];
 	/* For any thread to read. */
 	struct {
@@ -149,6 +150,9 @@ void hook_trouble(struct hooks *hooks, const struct webhook *webhook,
 
 /* Say what is to be summed up by now; at the end, all. From the tick. */
 void hook_sum_up(struct hooks *hooks, bool all);
+
+/* hook_remind.c: say now and then which endpoints are paused. From the tick. */
+void hook_remind(struct hooks *hooks);
 
 /* Count and log a call that brought no usable answer. */
 void hook_failed(struct hooks *hooks, const struct webhook *webhook,

@@ -23,7 +23,8 @@ struct breaker {
 	_Atomic uint32_t max_failures, open_ms, prompt_ms;
 	/* Private. */
 	_Atomic uint32_t failures; /* in a row */
-	_Atomic bool open, open_for_holding, paused;
+	_Atomic bool open, open_for_holding;
+	_Atomic int64_t paused_ms; /* since; 0: it is not */
 	_Atomic int64_t probe_ms;
 	_Atomic uint64_t opened; /* how often */
 };
@@ -41,9 +42,11 @@ void breaker_gave_up(struct breaker *b, int64_t now_ms);
 bool breaker_is_open(const struct breaker *b);
 bool breaker_is_open_for_holding(const struct breaker *b);
 
-/* By an operator, until another word of his. */
-void breaker_pause(struct breaker *b, bool paused);
+/* By an operator, until another word of his. Since when: what was paused
+ * stays so from then; 0: it is not. */
+void breaker_pause(struct breaker *b, bool paused, int64_t now_ms);
 bool breaker_is_paused(const struct breaker *b);
+int64_t breaker_paused_ms(const struct breaker *b);
 
 /* Whether it is time for a probe. Who is told so must send one, and whoever
  * asks next is told the contrary for `open_ms`, and some more: up to six

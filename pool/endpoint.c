@@ -167,7 +167,8 @@ void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret)
 	ret->opened = breaker_opened(ep->breaker);
 	ret->open = breaker_is_open(ep->breaker);
 	ret->open_for_holding = breaker_is_open_for_holding(ep->breaker);
-	ret->paused = breaker_is_paused(ep->breaker);
+	ret->paused_since_ms = breaker_paused_ms(ep->breaker);
+	ret->paused = ret->paused_since_ms != 0;
 }
 
 bool endpoint_is_full(struct endpoint *ep, unsigned stream)

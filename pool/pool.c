@@ -237,7 +237,7 @@ static void keep_known(struct pool *pool, struct entry *entry)
 	if (!ep)
 		return;
 	if (!known)
-		breaker_pause(endpoint_breaker(ep), false);
+		breaker_pause(endpoint_breaker(ep), false, 0);
 	endpoint_adopt(ep, entry->ep);
 	endpoint_destroy(entry->ep);
 	entry->ep = ep;
@@ -409,7 +409,8 @@ static bool set_paused(struct pool *pool, const char *endpoint, bool paused)
 	pthread_mutex_lock(&pool->shared.lock);
 	entry = table_find(pool->shared.table, endpoint);
 	if (entry)
-		breaker_pause(endpoint_breaker(entry->ep), paused);
+		breaker_pause(endpoint_breaker(entry->ep), paused,
+			      loop_clock_ms());
 	pthread_mutex_unlock(&pool->shared.lock);
 	return entry != NULL;
 }

@@ -294,6 +294,7 @@ struct pool_endpoint_stats {
 	bool open;            /* the breaker, for all calls */
 	bool open_for_holding;
 	bool paused;
+	int64_t paused_since_ms; /* pool_now_ms() then; 0: it is not */
 };
 
 /* Any thread. Each number is exact, the set of them is not a snapshot.

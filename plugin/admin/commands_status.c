@@ -113,12 +113,18 @@ static void list_warnings(char *to, const struct transport_settings *t)
 static void sum_up(char *to, const struct status *status, int64_t now_ms,
 		   const struct transport_settings *t)
 {
-	char ago[AGO_LEN];
+	char ago[AGO_LEN], failure[AGO_LEN + REMARK_LEN + 8];
 	const char *text;
 
+	if (status->pool.paused) {
+		ago_write(pool_now_ms() - status->pool.paused_since_ms, ago);
+		snprintf(to, TROUBLE_LEN, "paused for %s", ago);
+	}
 	if (status->failed_ms) {
 		ago_write(now_ms - status->failed_ms, ago);
-		snprintf(to, TROUBLE_LEN, "%s ago: %s", ago, status->failure);
+		snprintf(failure, sizeof(failure), "%s ago: %s", ago,
+			 status->failure);
+		list(to, TROUBLE_LEN, "; ", failure, strlen(failure));
 	}
 	for (unsigned i = 0; (text = transport_settings_warning(t, i)); i++)
 		list(to, TROUBLE_LEN, "; ", text, strcspn(text, ":"));

@@ -90,7 +90,9 @@ class Status(BrokerTest):
         ep = self.endpoint()
         b = self.hooked(ep)
         b.api("pause", [("endpoint", ep.url)])
-        self.assertEqual(self.row(b, ep.url)["state"], "paused")
+        row = self.row(b, ep.url)
+        self.assertEqual(row["state"], "paused")
+        self.assertRegex(row["trouble"], r"^paused for \d+ s$")
         b.api("resume", [("endpoint", ep.url)])
         self.assertEqual(self.row(b, ep.url)["state"], "good")
 

@@ -43,6 +43,9 @@ void fake_pool_times(struct pool_times times);
 /* The next submit returns this instead. */
 void fake_pool_refuse_next(int error);
 
+/* Since when all endpoints are paused, in pool_now_ms(); 0: they are not. */
+void fake_pool_paused(int64_t since_ms);
+
 /* What pool_look() and pool_is_full() say from now on. */
 void fake_pool_looks(enum pool_look look);
 void fake_pool_is_full(bool full);

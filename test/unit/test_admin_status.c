@@ -190,6 +190,8 @@ static void says_what_state_it_is_in(void **state)
 		 http_server_url(f->server, "/"));
 	admin_expect(f, target, 200, ADMIN_DONE);
 	expect_in_status(f, "\"state\":\"paused\"");
+	expect_in_status(f, "\"trouble\":\"paused for 0 s; 0 s ago: answered "
+			    "with status 500");
 }
 
 static void one_that_is_given_up_is_open_for_holding(void **state)

@@ -77,6 +77,7 @@ static void test_questions_end_at_once(void **state)
 static void test_it_can_be_seen(void **state)
 {
 	struct fixture *f = *state;
+	int64_t began = pool_now_ms(), since;
 
 	begin(f);
 	assert_false(stats_of(f, f->url).paused);
@@ -85,10 +86,15 @@ static void test_it_can_be_seen(void **state)
 	assert_true(stats_of(f, f->url).paused);
 	assert_false(stats_of(f, f->url).open);
 	assert_int_equal(pool_look(f->pool, f->url), POOL_LOOK_PAUSED);
+	since = stats_of(f, f->url).paused_since_ms;
+	assert_in_range(since, began, pool_now_ms());
+	/* once more: it has been since then */
+	let_pass(5);
 	pause_it(f, true);
-	assert_true(stats_of(f, f->url).paused);
+	assert_int_equal(stats_of(f, f->url).paused_since_ms, since);
 	pause_it(f, false);
 	assert_false(stats_of(f, f->url).paused);
+	assert_int_equal(stats_of(f, f->url).paused_since_ms, 0);
 	assert_int_equal(pool_look(f->pool, f->url), POOL_LOOK_GOOD);
 }
 
