@@ -484,6 +484,7 @@ static int start(struct plugin *p, struct settings *s)
 		.wake = wake,
 		.now_us = now_us,
 		.unix_ms = unix_ms,
+		.explain = broker_explain,
 		.delays_logins = p->host.v21,
 		.may_never_tick = !p->host.frees_replaced,
 	};
@@ -541,7 +542,7 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 	p->thread = pthread_self();
 	p->started_ms = p->beat_ms = pool_now_ms();
 	host_detect(&p->host);
-	p->mounts = mounts_look();
+	broker_conf_look(&p->conf);
 	err = load_settings(p, opts, count, &s);
 	if (err)
 		goto out;

@@ -319,6 +319,11 @@ void hooks_get_pulse(const struct hooks *hooks, struct hooks_pulse *ret)
 	};
 }
 
+int64_t hooks_unix_ms(const struct hooks *hooks)
+{
+	return hooks->ops->unix_ms(hooks->ops_ctx);
+}
+
 unsigned hooks_tick(struct hooks *hooks)
 {
 	unsigned open;
@@ -328,6 +333,7 @@ unsigned hooks_tick(struct hooks *hooks)
 	take_up_settings(hooks);
 	hook_cache_sweep(hooks);
 	hook_sum_up(hooks, false);
+	hook_remind(hooks);
 	hooks->ticking = true;
 	open = pool_collect(hooks->pool);
 	hooks->ticking = false;
@@ -383,12 +389,14 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 {
 	const struct webhook *webhook = message->webhook;
 	struct event ev = hook_event(webhook, message->ev);
+	struct pool_endpoint_opts trial;
 	struct hook_headers headers;
 	struct pool_request req = {
 		.kind = message->kind,
 		.endpoint = webhook->target,
 		.headers = headers.list,
-		.timeout_ms = webhook->timeout_ms,
+		.timeout_ms = message->timeout_ms ? message->timeout_ms
+						  : webhook->timeout_ms,
 		.stream = webhook->hook,
 		.retries = webhook->retries,
 		.max_age_ms = webhook->max_event_age_ms,
@@ -405,6 +413,10 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 	if (message->kind == POOL_TELL) {
 		req.lane = message->ev->client_id.data;
 		req.lane_len = message->ev->client_id.len;
+	}
+	if (message->trial) {
+		trial = endpoint_opts(hooks->settings, webhook);
+		req.trial = &trial;
 	}
 	*ret_len = req.len;
 	err = pool_submit(hooks->pool, &req, done, arg, ret_call);

@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "plugin/broker.h"
 #include "plugin/event.h"
 #include "plugin/verdict.h"
 
-struct broker_ops;
 struct cache_stats;
 struct hooks;
 struct pool;
@@ -94,6 +94,9 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 
 struct pool *hooks_pool(struct hooks *hooks);
 
+/* The time of day, in milliseconds since 1970. Any thread. */
+int64_t hooks_unix_ms(const struct hooks *hooks);
+
 /* What VerneMQ counts of each hook (contract.md, section 16): since the plugin
  * was loaded, webhooks that are gone included. Relaxed atomics. */
 struct hook_totals {
@@ -118,6 +121,22 @@ struct hooks_pulse {
 
 /* Any thread. */
 void hooks_get_pulse(const struct hooks *hooks, struct hooks_pulse *ret);
+
+/* How often a hook came up since the start, and when last. A question counts
+ * also when there is no endpoint for it. */
+struct hook_seen {
+	uint64_t events;
+	int64_t last_ms; /* since 1970; 0: never */
+};
+
+/* Any thread. */
+void hooks_get_seen(const struct hooks *hooks, enum hook_id hook,
+		    struct hook_seen *ret);
+
+/* Say what is to be known of a hook with the settings `s`: see broker.h. Any
+ * thread. */
+void hooks_explain(const struct hooks *hooks, const struct settings *s,
+		   enum hook_id hook, broker_say_fn *say, void *arg);
 
 /* What to select: all that agrees in everything given. */
 struct hooks_selection {

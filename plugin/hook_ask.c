@@ -161,6 +161,8 @@ static const struct verdict *hold(struct question *q)
 	int err;
 
 	look = pool_look(q->hooks->pool, asked(q)->target);
+	if (look == POOL_LOOK_PAUSED)
+		return question_unasked(q, "not asked: it is paused");
 	if (look != POOL_LOOK_GOOD) {
 		if (look == POOL_LOOK_PROBE)
 			inquire(q, POOL_ASIDE, false, NULL);
@@ -333,6 +335,7 @@ enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
 		.number = ++hooks->events,
 	};
 
+	hook_see(hooks, ev->hook);
 	if (!hooks_has(hooks, ev->hook)) {
 		*ret = verdict_ref(&verdict_next);
 		return HOOK_DONE;

@@ -75,3 +75,30 @@ const struct hook_totals *hooks_totals(const struct hooks *hooks,
 {
 	return &hooks->totals[hook];
 }
+
+/* ---- events ---- */
+
+void hook_see(struct hooks *hooks, enum hook_id hook)
+{
+	add(&hooks->seen[hook].events, 1);
+	atomic_store_explicit(&hooks->seen[hook].last_ms, hooks_unix_ms(hooks),
+			      memory_order_relaxed);
+}
+
+void hooks_get_seen(const struct hooks *hooks, enum hook_id hook,
+		    struct hook_seen *ret)
+{
+	ret->events = atomic_load_explicit(&hooks->seen[hook].events,
+					   memory_order_relaxed);
+	ret->last_ms = atomic_load_explicit(&hooks->seen[hook].last_ms,
+					    memory_order_relaxed);
+}
+
+void hooks_explain(const struct hooks *hooks, const struct settings *s,
+		   enum hook_id hook, broker_say_fn *say, void *arg)
+{
+	if (hooks->ops->explain)
+		hooks->ops->explain(hooks->ops_ctx, s, hook, say, arg);
+	else if (!s->chained[hook])
+		say(arg, REMARK_NEVER, "no endpoint");
+}

@@ -42,6 +42,9 @@ void hook_trouble(struct hooks *hooks, const struct webhook *webhook,
 	struct webhook_line *line = &webhook->stats->lines[kind];
 	int64_t now = hooks_now_ms(hooks);
 
+	if (kind == TROUBLE_FAILURE || kind == TROUBLE_LOST)
+		remark_write(&webhook->stats->trouble, hooks_unix_ms(hooks),
+			     what);
 	if (line->said_ms && now - line->said_ms < LOG_INTERVAL_MS) {
 		line->unsaid++;
 		snprintf(line->last, sizeof(line->last), "%s", what);

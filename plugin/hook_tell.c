@@ -121,6 +121,9 @@ void hook_tell(struct hooks *hooks, const struct event *ev)
 {
 	const struct settings *s = hooks->settings;
 
+	if (!hooks_has(hooks, ev->hook))
+		return;
+	hook_see(hooks, ev->hook);
 	hooks->events++;
 	for (size_t i = 0; i < s->chained[ev->hook]; i++) {
 		const struct webhook *webhook = &s->chain[ev->hook][i];

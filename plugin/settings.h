@@ -16,6 +16,7 @@
 #include "plugin/codec.h"
 #include "plugin/credentials.h"
 #include "plugin/event.h"
+#include "plugin/remark.h"
 #include "plugin/settings_transport.h"
 #include "plugin/settings_users.h"
 #include "pool/histogram.h"
@@ -83,6 +84,9 @@ struct webhook_stats {
 	_Atomic uint64_t dropped, expired, undelivered;
 	/* How often the broker's thread stood still, and for how long. */
 	_Atomic uint64_t held_calls, held_us;
+	/* The newest failure, or lost notification, in the time of day. The
+	 * broker's thread writes it. */
+	struct remark trouble;
 	/* Broker's thread only: what was already said once, and the limiter
 	 * of its log lines. */
 	uint32_t warned;      /* 1u << enum webhook_warning */

@@ -6,9 +6,14 @@
 
 #define FIRST_BODY_SIZE 512
 
+static const char *name_of(const struct pool_request *req)
+{
+	return req->trial ? "" : req->endpoint;
+}
+
 static size_t bytes_of_request(const struct pool_request *req)
 {
-	size_t n = strlen(req->endpoint) + 1;
+	size_t n = strlen(name_of(req)) + 1;
 	size_t i;
 
 	for (i = 0; i < req->headers_count; i++)
@@ -29,7 +34,7 @@ static void copy_texts(struct pool_call *call, const struct pool_request *req)
 	char *at = call->bytes;
 	size_t i;
 
-	call->endpoint = put(&at, req->endpoint, strlen(req->endpoint) + 1);
+	call->endpoint = put(&at, name_of(req), strlen(name_of(req)) + 1);
 	call->headers_count = req->headers_count;
 	for (i = 0; i < req->headers_count; i++)
 		call->headers[i] =

@@ -47,6 +47,9 @@ struct pool_call {
 	int64_t submitted_ms, submitted_us;
 	int64_t expires_ms; /* not to be sent any more */
 
+	/* Its own endpoint, until it is there; or NULL. */
+	struct endpoint *trial;
+
 	/* The endpoint's, meanwhile. */
 	struct endpoint *owner;
 	struct pool_call *prev, *next;

@@ -54,9 +54,9 @@ void admin_log_change(struct admin_commands *commands,
 		snprintf(missing, sizeof(missing), " (%llu lines are missing)",
 			 (unsigned long long)commands->unlogged);
 	snprintf(line, sizeof(line),
-		 "admin: %s hook=%s by uid %ld pid %ld%s: endpoint=%s", done,
-		 hook, (long)peer->uid, (long)peer->pid, missing,
-		 shown ? shown : "?");
+		 "admin: %s%s%s by uid %ld pid %ld%s: endpoint=%s", done,
+		 hook ? " hook=" : "", hook ? hook : "", (long)peer->uid,
+		 (long)peer->pid, missing, shown ? shown : "?");
 	free(shown);
 	if (admin_log_post(commands->hooks, LOG_LEVEL_INFO, line) != 0)
 		commands->unlogged++;
@@ -101,4 +101,28 @@ void admin_log_kicked(struct hooks *hooks, const struct admin_peer *peer,
 	hooks_log(hooks, LOG_LEVEL_INFO,
 		  "admin: disconnected %zu clients by uid %ld pid %ld", clients,
 		  (long)peer->uid, (long)peer->pid);
+}
+
+void admin_log_disconnected(struct hooks *hooks, const struct admin_peer *peer,
+			    const struct hooks_selection *whom, size_t clients)
+{
+	char of[512] = "";
+
+	append(of, sizeof(of), "client-id", whom->client_id);
+	append(of, sizeof(of), "username", whom->username);
+	hooks_log(hooks, LOG_LEVEL_INFO,
+		  "admin: disconnected %zu clients by uid %ld pid %ld:%s",
+		  clients, (long)peer->uid, (long)peer->pid, of);
+}
+
+void admin_log_tested(struct hooks *hooks, const struct admin_peer *peer,
+		      const char *hook, const char *endpoint)
+{
+	char *shown = endpoint ? redact_url(endpoint) : NULL;
+
+	hooks_log(hooks, LOG_LEVEL_INFO,
+		  "admin: tested hook=%s by uid %ld pid %ld%s%s", hook,
+		  (long)peer->uid, (long)peer->pid, shown ? ": endpoint=" : "",
+		  shown ? shown : "");
+	free(shown);
 }

@@ -12,7 +12,7 @@
 
 struct hooks_selection;
 
-/* Dispatcher's thread. A line for which the broker's thread has no room is
+/* Dispatcher's thread. `hook` NULL: of whichever. A line for which the broker's thread has no room is
  * counted, and the next one says how many are missing. */
 void admin_log_change(struct admin_commands *commands,
 		      const struct admin_peer *peer, const char *done,
@@ -27,5 +27,10 @@ void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
 		       const struct hooks_selection *selection, size_t entries);
 void admin_log_kicked(struct hooks *hooks, const struct admin_peer *peer,
 		      size_t clients);
+/* `endpoint` NULL: all of the hook. */
+void admin_log_tested(struct hooks *hooks, const struct admin_peer *peer,
+		      const char *hook, const char *endpoint);
+void admin_log_disconnected(struct hooks *hooks, const struct admin_peer *peer,
+			    const struct hooks_selection *whom, size_t clients);
 
 #endif /* PLUGIN_ADMIN_LOG_H */

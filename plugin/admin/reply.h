@@ -23,6 +23,10 @@ struct admin_reply {
 /* {"text":"Done","type":"text"} */
 struct admin_reply admin_reply_done(void);
 
+/* {"text":...,"type":"text"} */
+struct admin_reply admin_reply_text(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+
 /* 200 with {"alert":[{"text":...,"type":"text"}],"type":"alert"}: a request
  * that makes sense and cannot be met, as VerneMQ says it. */
 struct admin_reply admin_reply_alert(const char *text);

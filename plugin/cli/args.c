@@ -66,6 +66,65 @@ static const char usage_metrics_show[] =
 	"  hundred calls ended, their sum in seconds and their number.\n"
 	"  Prometheus reads the whole at /metrics.\n" EVERYWHERE;
 
+static const char usage_status[] =
+	"Usage: vmq-admin webhooks status\n\n"
+	"  Shows how each endpoint is: good, open (its circuit breaker: left\n"
+	"  alone until it answers again), open for holding (for calls that\n"
+	"  the broker stands still for) or paused; what waits for it, what\n"
+	"  is under way, how calls ended and how long they took, and its\n"
+	"  newest error. Answers also while the broker is held up.\n\n"
+	"Options\n\n"
+	"  --all\n"
+	"     Everything that is known, endpoint by endpoint.\n" EVERYWHERE;
+
+static const char usage_explain[] =
+	"Usage: vmq-admin webhooks explain [hook=<hook>]\n\n"
+	"  Shows of each hook whether it can fire on this broker, as things\n"
+	"  are set: yes, limited or no, and why; and how often it came up\n"
+	"  since the start, and when last.\n" EVERYWHERE;
+
+static const char usage_test[] =
+	"Usage: vmq-admin webhooks test hook=<hook> [endpoint=<url>]\n"
+	"                          [client_id=<text>] [username=<text>]\n"
+	"                          [password=<text>] [mountpoint=<text>]\n"
+	"                          [peer_addr=<text>] [peer_port=<number>]\n"
+	"                          [clean_session=true|false]\n"
+	"                          [clean_start=true|false]\n"
+	"                          [topic=<text>] [payload=<text>]\n"
+	"                          [qos=0|1|2] [retain=true|false]\n"
+	"                          [p_content_type=<text>]\n"
+	"                          [p_response_topic=<text>]\n"
+	"                          [p_correlation_data=<text>]\n"
+	"                          [p_authentication_method=<text>]\n"
+	"                          [p_authentication_data=<text>]\n\n"
+	"  A dry run: sends a real request to the hook's endpoints, or to one\n"
+	"  of them, or to one that is not registered, and shows what was\n"
+	"  sent and what came back, what it would mean, and how long it took.\n"
+	"  Nothing follows from it. Fields are called as in the request's\n"
+	"  body; the hook has some of them. Passwords are sent, but shown as\n"
+	"  ***. The endpoint itself cannot tell that it is a dry "
+	"run.\n" EVERYWHERE;
+
+static const char usage_pause[] =
+	"Usage: vmq-admin webhooks pause endpoint=<url>\n\n"
+	"  Takes an endpoint out while it is repaired, on all its hooks.\n"
+	"  Nothing is sent to it: on_error answers questions at once, and\n"
+	"  notifications wait for up to max_event_age. Calls under way\n"
+	"  finish. Ends with `webhooks resume`, or with the broker.\n"
+	"  The URL is written as `webhooks show` writes it.\n" EVERYWHERE;
+
+static const char usage_resume[] =
+	"Usage: vmq-admin webhooks resume endpoint=<url>\n\n"
+	"  Uses an endpoint again that was paused.\n" EVERYWHERE;
+
+static const char usage_session_disconnect[] =
+	"Usage: vmq-admin session disconnect [client-id=<id>] "
+	"[username=<name>]\n\n"
+	"  Parts from the client with that id, from all clients with that\n"
+	"  user name, as they sent it when they connected, or from who has\n"
+	"  both. Their wills are sent; their sessions stay for as long as\n"
+	"  they asked for.\n" EVERYWHERE;
+
 static const struct command commands[] = {
 	{ .words = { "webhooks", "show" },
 	  .details = true,
@@ -92,6 +151,35 @@ static const struct command commands[] = {
 	  .lines = true,
 	  .usage = usage_metrics_show,
 	  .summary = "Print all that is counted" },
+	{ .words = { "webhooks", "status" },
+	  .columns = "endpoint state queued in_flight ok failed "
+		     "p99_ms trouble",
+	  .usage = usage_status,
+	  .summary = "Show how the endpoints are" },
+	{ .words = { "webhooks", "explain" },
+	  .columns = "hook endpoints fires events last why",
+	  .usage = usage_explain,
+	  .summary = "Show which hooks can fire, and why not" },
+	{ .words = { "webhooks", "test" },
+	  .keys = { "hook" },
+	  .changes = true,
+	  .records = true,
+	  .usage = usage_test,
+	  .summary = "Ask an endpoint, and change nothing" },
+	{ .words = { "webhooks", "pause" },
+	  .keys = { "endpoint" },
+	  .changes = true,
+	  .usage = usage_pause,
+	  .summary = "Take an endpoint out while it is repaired" },
+	{ .words = { "webhooks", "resume" },
+	  .keys = { "endpoint" },
+	  .changes = true,
+	  .usage = usage_resume,
+	  .summary = "Use a paused endpoint again" },
+	{ .words = { "session", "disconnect" },
+	  .changes = true,
+	  .usage = usage_session_disconnect,
+	  .summary = "Part from a client" },
 };
 
 enum {

@@ -38,6 +38,10 @@ struct command {
 	 * is asked. */
 	int (*run)(const struct args *args, FILE *out, FILE *err);
 	bool lines; /* for people a line per row, not a table */
+	/* Of a table, people see these alone, with blanks between them, and
+	 * with --all everything, row by row. NULL: all. */
+	const char *columns;
+	bool records; /* they see everything row by row */
 	const char *usage;
 	const char *summary; /* for the list of its group; NULL: none */
 };

@@ -34,9 +34,9 @@ int main(int argc, char **argv)
 	if (client_ask(&args, &answer, stderr) != 0)
 		return EXIT_FAILURE;
 	code = args.command->lines && args.format == FORMAT_HUMAN
-		       ? render_lines(&answer, stdout, stderr)
-		       : render_answer(&answer, args.format,
-				       isatty(STDOUT_FILENO), stdout, stderr);
+		       ? render_lines(&answer, &args, stdout, stderr)
+		       : render_answer(&answer, &args, isatty(STDOUT_FILENO),
+				       stdout, stderr);
 	free(answer.body);
 	return code;
 }

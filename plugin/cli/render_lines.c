@@ -19,7 +19,8 @@ static bool print_line(const cJSON *row, FILE *out)
 	return true;
 }
 
-int render_lines(const struct answer *answer, FILE *out, FILE *err)
+int render_lines(const struct answer *answer, const struct args *args,
+		 FILE *out, FILE *err)
 {
 	cJSON *json = cJSON_Parse(answer->body ? answer->body : "");
 	const cJSON *rows = cJSON_GetObjectItemCaseSensitive(json, "table");
@@ -32,7 +33,7 @@ int render_lines(const struct answer *answer, FILE *out, FILE *err)
 		}
 	cJSON_Delete(json);
 	if (!ok)
-		return render_answer(answer, FORMAT_HUMAN, false, out, err);
+		return render_answer(answer, args, false, out, err);
 	if (fflush(out) != 0 || ferror(out)) {
 		fputs("vmq-admin: cannot write the result\n", err);
 		return EXIT_FAILURE;

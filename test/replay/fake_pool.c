@@ -32,6 +32,7 @@ static unsigned answers_count, answers_used;
 static int refusal;
 static enum pool_look looks;
 static bool is_full;
+static int64_t paused_since_ms;
 static int64_t takes_us;
 static uint64_t answers_age_s;
 static struct pool_times times;
@@ -48,6 +49,7 @@ void fake_pool_reset(void)
 	refusal = 0;
 	looks = POOL_LOOK_GOOD;
 	is_full = false;
+	paused_since_ms = 0;
 	takes_us = 0;
 	answers_age_s = 0;
 	times = (struct pool_times){ 0 };
@@ -56,6 +58,23 @@ void fake_pool_reset(void)
 void fake_pool_looks(enum pool_look look)
 {
 	looks = look;
+}
+
+void fake_pool_paused(int64_t since_ms)
+{
+	paused_since_ms = since_ms;
+}
+
+int pool_get_stats(struct pool *pool, const char *endpoint,
+		   struct pool_endpoint_stats *ret)
+{
+	(void)pool;
+	(void)endpoint;
+	*ret = (struct pool_endpoint_stats){
+		.paused = paused_since_ms != 0,
+		.paused_since_ms = paused_since_ms,
+	};
+	return 0;
 }
 
 void fake_pool_is_full(bool full)
@@ -183,6 +202,7 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	call->retries = req->retries;
 	call->max_age_ms = req->max_age_ms;
 	call->in_lane = req->lane != NULL;
+	call->trial = req->trial != NULL;
 	if (req->lane)
 		snprintf(call->lane, sizeof(call->lane), "%.*s",
 			 (int)req->lane_len, (const char *)req->lane);

@@ -16,7 +16,7 @@ struct fake_call {
 	size_t headers_count;
 	char *body;
 	enum pool_kind kind;
-	bool in_lane, done;
+	bool in_lane, trial, done;
 	unsigned stream;
 	uint32_t timeout_ms, retries, max_age_ms;
 };
@@ -42,6 +42,9 @@ void fake_pool_times(struct pool_times times);
 
 /* The next submit returns this instead. */
 void fake_pool_refuse_next(int error);
+
+/* Since when all endpoints are paused, in pool_now_ms(); 0: they are not. */
+void fake_pool_paused(int64_t since_ms);
 
 /* What pool_look() and pool_is_full() say from now on. */
 void fake_pool_looks(enum pool_look look);

@@ -40,6 +40,30 @@ static void assert_base64(const char *text, const char *expected)
 	assert_written(&w, expected);
 }
 
+static void microseconds_become_milliseconds(void **state)
+{
+	static const struct {
+		uint64_t us;
+		const char *text;
+	} cases[] = {
+		{ 0, "0" },           { 1, "0.001" },        { 999, "0.999" },
+		{ 1000, "1" },        { 1500, "1.5" },       { 10000, "10" },
+		{ 100010, "100.01" }, { 60000000, "60000" },
+	};
+	struct json_writer w = JSON_WRITER_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_millis(&w, NULL, cases[i].us);
+		assert_written(&w, cases[i].text);
+	}
+	json_open(&w, NULL, '{');
+	json_millis(&w, "a", 5);
+	json_millis(&w, "b", 1000);
+	json_close(&w, '}');
+	assert_written(&w, "{\"a\":0.005,\"b\":1}");
+}
+
 static void members_and_items_are_separated(void **state)
 {
 	struct json_writer w = JSON_WRITER_INIT;
@@ -248,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_and_items_are_separated),
+		cmocka_unit_test(microseconds_become_milliseconds),
 		cmocka_unit_test(a_writer_can_be_used_again),
 		cmocka_unit_test(numbers_have_all_their_digits),
 		cmocka_unit_test(seconds_have_six_decimals),
