@@ -13,6 +13,9 @@
 #include "plugin/event.h"
 #include "plugin/verdict.h"
 
+struct conf_error;
+struct settings;
+
 enum log_level {
 	LOG_LEVEL_DEBUG = 0,
 	LOG_LEVEL_INFO,
@@ -47,6 +50,15 @@ struct broker_ops {
 	 * milliseconds since 1970. */
 	int64_t (*now_us)(void *ctx);
 	int64_t (*unix_ms)(void *ctx);
+	/* Any thread: whether this host can do what `s` asks for. Returns 0; or
+	 * -EINVAL with what is wrong in `reterr`. NULL: it can do all. */
+	int (*check)(void *ctx, const struct settings *s,
+		     struct conf_error *reterr);
+	/* Broker's thread: the settings were read again; say what the start-up
+	 * would say of `now` and would not have said of `before`. NULL:
+	 * nothing. */
+	void (*report)(void *ctx, const struct settings *before,
+		       const struct settings *now);
 	/* Logins may be delayed (Mosquitto 2.1). */
 	bool delays_logins;
 	/* Said in the log, once per webhook that asks for one. */

@@ -11,6 +11,7 @@
 #include "plugin/hook_table.h"
 #include "plugin/pending.h"
 #include "plugin/sequence.h"
+#include "plugin/settings_reload.h"
 
 /* Ceilings that hold a flood. */
 enum {
@@ -42,13 +43,24 @@ static void identify(struct hooks *hooks)
 			 randombytes_uniform(1000));
 }
 
-static int make_parts(struct hooks *hooks, struct settings *s)
+static struct cache_limits cache_limits(const struct settings *s)
 {
 	uint64_t bytes = s->limits.cache_max_bytes;
-	struct cache_opts cache = {
+
+	return (struct cache_limits){
 		.max_bytes = bytes - bytes / SETTINGS_REFUSALS_SHARE,
 		.max_refusal_bytes = bytes / SETTINGS_REFUSALS_SHARE,
 		.jitter_percent = s->limits.cache_jitter,
+	};
+}
+
+static int make_parts(struct hooks *hooks, struct settings *s)
+{
+	struct cache_limits limits = cache_limits(s);
+	struct cache_opts cache = {
+		.max_bytes = limits.max_bytes,
+		.max_refusal_bytes = limits.max_refusal_bytes,
+		.jitter_percent = limits.jitter_percent,
 		.retain = retain,
 		.release = release,
 	};
@@ -205,6 +217,7 @@ void hooks_destroy(struct hooks *hooks)
 	sequences_destroy(hooks->sequences);
 	settings_unref(hooks->settings);
 	settings_slot_clear(&hooks->slot);
+	settings_source_destroy(hooks->source);
 	sodium_memzero(hooks->secret, sizeof(hooks->secret));
 	free(hooks);
 }
@@ -222,8 +235,22 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 	return settings_slot_swap(&hooks->slot, old, s, configure_pool, hooks);
 }
 
-/* Entries of webhooks that are no longer there go: their counters may be
- * freed with the last settings that hold them. */
+/* What a webhook with these settings was told no longer counts. Another with
+ * another password in its URL loses its entries, too. */
+static void clear_entries(struct hooks *hooks, const struct webhook *webhook)
+{
+	const struct cache_group *group = &webhook->stats->cache;
+	struct cache_filter filter = {
+		.hook = group->hook,
+		.endpoint = group->endpoint,
+	};
+
+	if (filter.hook) /* or it was never used */
+		cache_clear(hooks->cache, &filter);
+}
+
+/* Entries of webhooks that have changed go, and of those that are no longer
+ * there: their counters may be freed with the last settings that hold them. */
 static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
 {
 	const struct settings *old = hooks->settings;
@@ -237,6 +264,8 @@ static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
 			if (!is || is->stats != was->stats)
 				cache_drop_group(hooks->cache,
 						 &was->stats->cache);
+			else if (!settings_same_webhook(was, is))
+				clear_entries(hooks, was);
 		}
 	}
 }
@@ -244,12 +273,15 @@ static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
 static void take_up_settings(struct hooks *hooks)
 {
 	unsigned version = settings_slot_version(&hooks->slot);
+	struct cache_limits limits;
 	struct settings *s;
 
 	if (version == hooks->version)
 		return;
 	s = settings_slot_get(&hooks->slot);
 	drop_stale_entries(hooks, s);
+	limits = cache_limits(s);
+	cache_set_limits(hooks->cache, &limits);
 	settings_unref(hooks->settings);
 	hooks->settings = s;
 	hooks->version = version;

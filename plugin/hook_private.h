@@ -23,6 +23,7 @@ struct cache;
 struct inquiry;
 struct pending;
 struct sequences;
+struct settings_source;
 
 struct hooks {
 	const struct broker_ops *ops;
@@ -33,6 +34,7 @@ struct hooks {
 	struct sequences *sequences;
 	struct budget budget;
 	struct settings_slot slot;
+	struct settings_source *source; /* NULL: none; immutable */
 	/* The settings this thread works with: those of the slot as of its
 	 * last look. */
 	struct settings *settings;

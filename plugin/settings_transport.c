@@ -466,6 +466,29 @@ int transport_settings_load(const struct transport_keys *keys,
 	return err;
 }
 
+static bool same_file(const struct pool_file *a, const struct pool_file *b)
+{
+	return a->len == b->len &&
+	       (!a->len || memcmp(a->data, b->data, a->len) == 0);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* What is set in words and numbers, the id has. */
+bool transport_settings_equal(const struct transport_settings *a,
+			      const struct transport_settings *b)
+{
+	return a == b || (strcmp(a->id, b->id) == 0 &&
+			  same_file(&a->way.ca, &b->way.ca) &&
+			  same_file(&a->way.cert, &b->way.cert) &&
+			  same_file(&a->way.key, &b->way.key) &&
+			  same_file(&a->way.crl, &b->way.crl) &&
+			  same_text(a->way.key_password, b->way.key_password));
+}
+
 struct transport_settings *transport_settings_ref(struct transport_settings *t)
 {
 	atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);

@@ -107,6 +107,10 @@ int transport_settings_load(const struct transport_keys *keys,
 			    struct transport_settings **ret,
 			    char reterr[static 256]);
 
+/* Whether both lead to the same endpoint by the same bytes. */
+bool transport_settings_equal(const struct transport_settings *a,
+			      const struct transport_settings *b);
+
 struct transport_settings *transport_settings_ref(struct transport_settings *t);
 void transport_settings_unref(struct transport_settings *t); /* or NULL */
 

@@ -34,6 +34,7 @@ static command_fn *const handlers[ADMIN_COMMAND_COUNT] = {
 	[ADMIN_DEREGISTER] = command_deregister,
 	[ADMIN_CACHE_SHOW] = command_cache_show,
 	[ADMIN_CACHE_CLEAR] = command_cache_clear,
+	[ADMIN_RELOAD] = command_reload,
 };
 
 void admin_command_run(struct admin_commands *commands,

@@ -23,6 +23,7 @@ typedef void command_fn(const struct job *job);
 
 command_fn command_show, command_register, command_deregister;
 command_fn command_cache_show, command_cache_clear;
+command_fn command_reload;
 
 /* Takes the reply's body. */
 void job_answer(const struct job *job, struct admin_reply reply);

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include "plugin/admin/commands.h"
 
+struct hooks_reload;
 struct hooks_selection;
 
 /* Dispatcher's thread. A line for which the broker's thread has no room is
@@ -17,6 +18,11 @@ struct hooks_selection;
 void admin_log_change(struct admin_commands *commands,
 		      const struct admin_peer *peer, const char *done,
 		      const char *hook, const char *endpoint);
+
+/* Likewise, with what came of it. Takes `reload`. */
+void admin_log_reload(struct admin_commands *commands,
+		      const struct admin_peer *peer,
+		      struct hooks_reload *reload);
 
 /* Broker's thread. */
 void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,

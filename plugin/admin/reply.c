@@ -14,15 +14,20 @@ static struct admin_reply finish(unsigned status, struct json_writer *w)
 	return reply;
 }
 
-struct admin_reply admin_reply_done(void)
+struct admin_reply admin_reply_text(const char *text)
 {
 	struct json_writer w = JSON_WRITER_INIT;
 
 	json_open(&w, NULL, '{');
-	json_text(&w, "text", bytes_of("Done"));
+	json_text(&w, "text", bytes_of(text));
 	json_text(&w, "type", bytes_of("text"));
 	json_close(&w, '}');
 	return finish(200, &w);
+}
+
+struct admin_reply admin_reply_done(void)
+{
+	return admin_reply_text("Done");
 }
 
 struct admin_reply admin_reply_alert(const char *text)

@@ -22,6 +22,9 @@ struct admin_reply {
 /* {"text":"Done","type":"text"} */
 struct admin_reply admin_reply_done(void);
 
+/* The same with another text. */
+struct admin_reply admin_reply_text(const char *text);
+
 /* 200 with {"alert":[{"text":...,"type":"text"}],"type":"alert"}: a request
  * that makes sense and cannot be met, as VerneMQ says it. */
 struct admin_reply admin_reply_alert(const char *text);

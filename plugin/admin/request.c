@@ -45,6 +45,10 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.usage = "cache clear [hook=<hook>] [endpoint=<url>] "
 			 "[client-id=<id>] [username=<name>] [--kick]",
 	},
+	[ADMIN_RELOAD] = {
+		.words = { "webhooks", "reload" },
+		.usage = "reload",
+	},
 };
 
 enum arg_type {

@@ -28,7 +28,8 @@ static const char usage_webhooks[] =
 	"    show        List the registered webhooks\n"
 	"    register    Register an endpoint on a hook\n"
 	"    deregister  Take an endpoint off a hook\n"
-	"    cache       Look at the cache, or empty it\n\n"
+	"    cache       Look at the cache, or empty it\n"
+	"    reload      Read the configuration again\n\n"
 	"  Use --help after a sub-command for more.\n" EVERYWHERE;
 
 static const char usage_show[] =
@@ -89,6 +90,12 @@ static const char usage_cache_clear[] =
 	"     Disconnect the clients with that client id or user "
 	"name.\n" EVERYWHERE;
 
+static const char usage_reload[] =
+	"Usage: vmq-admin webhooks reload\n\n"
+	"  Read the configuration file again, and the files that it names,\n"
+	"  as SIGHUP does. If anything is wrong with it the webhooks stay as\n"
+	"  they are. What was registered by command stays.\n" EVERYWHERE;
+
 static const struct command commands[] = {
 	{ .words = { "webhooks", "show" },
 	  .details = true,
@@ -105,6 +112,9 @@ static const struct command commands[] = {
 	{ .words = { "webhooks", "cache", "clear" },
 	  .changes = true,
 	  .usage = usage_cache_clear },
+	{ .words = { "webhooks", "reload" },
+	  .changes = true,
+	  .usage = usage_reload },
 };
 
 enum {
