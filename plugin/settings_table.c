@@ -483,17 +483,17 @@ static int out_of_memory(struct conf_error *reterr)
 	return -ENOMEM;
 }
 
-/* One way for all who set the same. */
-static struct transport_settings *find_transport(
-	const struct settings *s, const struct transport_settings *like)
+/* One way for all who set the same: its files are read once. */
+static struct transport_settings *find_transport(const struct settings *s,
+						 const char *id)
 {
-	if (strcmp(s->transport->id, like->id) == 0)
+	if (strcmp(s->transport->id, id) == 0)
 		return s->transport;
 	for (int h = 0; h < HOOK_COUNT; h++) {
 		for (size_t i = 0; i < s->chained[h]; i++) {
 			const struct webhook *w = &s->chain[h][i];
 
-			if (strcmp(w->transport->id, like->id) == 0)
+			if (strcmp(w->transport->id, id) == 0)
 				return w->transport;
 		}
 	}
@@ -505,20 +505,21 @@ static int make_transport(const struct settings *s, const struct draft *d,
 			  struct transport_settings **ret,
 			  struct conf_error *reterr)
 {
-	struct transport_settings *made, *other;
-	char why[256] = "";
+	struct transport_settings *other;
+	char why[256] = "", id[TRANSPORT_ID];
 	int err;
 
-	err = transport_settings_load(&d->transport, &s->transport_keys, &made,
+	transport_settings_id(&d->transport, &s->transport_keys, id);
+	other = find_transport(s, id);
+	if (other) {
+		*ret = transport_settings_ref(other);
+		return 0;
+	}
+	err = transport_settings_load(&d->transport, &s->transport_keys, ret,
 				      why);
 	if (err == -EINVAL)
 		return fail(reterr, d, why, "");
-	if (err)
-		return out_of_memory(reterr);
-	other = find_transport(s, made);
-	*ret = transport_settings_ref(other ? other : made);
-	transport_settings_unref(made);
-	return 0;
+	return err ? out_of_memory(reterr) : 0;
 }
 
 static int append_draft(struct settings *s, struct draft *d,
