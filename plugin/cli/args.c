@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include "plugin/cli/check.h"
 
 #define DEFAULT_SOCKET  "/run/mosquitto/vmq_webhooks.sock"
 #define SOCKET_VARIABLE "VMQ_WEBHOOKS_SOCKET"
@@ -96,6 +97,16 @@ static const char usage_reload[] =
 	"  as SIGHUP does. If anything is wrong with it the webhooks stay as\n"
 	"  they are. What was registered by command stays.\n" EVERYWHERE;
 
+static const char usage_check[] =
+	"Usage: vmq-admin check <file>\n\n"
+	"  See whether a configuration file is as it has to be, and the files\n"
+	"  that it names, without a broker. What is wrong is told as the\n"
+	"  broker's log would tell it, with exit code 1. Run it as the user\n"
+	"  that the broker runs as.\n\n"
+	"Options\n\n"
+	"  --help\n"
+	"     This text.\n";
+
 static const struct command commands[] = {
 	{ .words = { "webhooks", "show" },
 	  .details = true,
@@ -115,6 +126,10 @@ static const struct command commands[] = {
 	{ .words = { "webhooks", "reload" },
 	  .changes = true,
 	  .usage = usage_reload },
+	{ .words = { "check" },
+	  .operand = "<file>",
+	  .run = check_file,
+	  .usage = usage_check },
 };
 
 enum {
@@ -208,7 +223,8 @@ static int scan_line(struct scan *scan, int argc, char *const *argv)
 		const char *arg = argv[i], *equals = strchr(arg, '=');
 		bool flag = strncmp(arg, "--", 2) == 0;
 
-		if (equals) {
+		/* a path may have any character in it */
+		if (equals && *arg != '/' && *arg != '.') {
 			err = take_arg(scan, arg, (size_t)(equals - arg),
 				       equals + 1);
 		} else if (strcmp(arg, "-h") == 0) {
@@ -240,7 +256,10 @@ static const struct command *find_command(const struct scan *scan)
 		while (commands[i].words[k] && k < scan->words_count &&
 		       strcmp(commands[i].words[k], scan->words[k]) == 0)
 			k++;
-		if (!commands[i].words[k] && k == scan->words_count)
+		if (commands[i].words[k])
+			continue;
+		if (k == scan->words_count ||
+		    (commands[i].operand && k < scan->words_count))
 			return &commands[i];
 	}
 	return NULL;
@@ -292,6 +311,30 @@ static int check_keys(const struct args *args, FILE *err)
 	return 0;
 }
 
+/* The word behind those of the command. */
+static int take_operand(struct args *args, const struct scan *scan)
+{
+	const struct command *command = args->command;
+	size_t n = 0;
+
+	if (!command->operand)
+		return 0;
+	while (command->words[n])
+		n++;
+	if (n == scan->words_count)
+		return refuse(scan->err, command->usage, "%s is missing",
+			      command->operand);
+	if (n + 1 < scan->words_count)
+		return refuse(scan->err, command->usage,
+			      "too many words: \"%s\"", scan->words[n + 1]);
+	if (args->count)
+		return refuse(scan->err, command->usage,
+			      "unknown argument \"%.*s\"",
+			      (int)args->list[0].name_len, args->list[0].name);
+	args->operand = scan->words[n];
+	return 0;
+}
+
 int args_parse(struct args *ret, int argc, char *const *argv, FILE *err)
 {
 	struct scan scan = { .args = ret, .err = err };
@@ -311,5 +354,6 @@ int args_parse(struct args *ret, int argc, char *const *argv, FILE *err)
 	}
 	if (!ret->command)
 		return no_command(&scan);
-	return check_keys(ret, err);
+	result = take_operand(ret, &scan);
+	return result ? result : check_keys(ret, err);
 }

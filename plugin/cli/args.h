@@ -21,12 +21,18 @@ enum format {
 	FORMAT_JSON,
 };
 
+struct args;
+
 struct command {
 	const char *words[4]; /* ends with NULL */
 	const char *keys[3];  /* it cannot do without; likewise */
 	bool changes;         /* something in the broker */
 	bool details;         /* a table for people asks for more
 					 * than VerneMQ's columns */
+	const char *operand;  /* what a last word is; NULL: there is none */
+	/* Does without a broker, and returns the exit code; NULL: the broker is
+	 * asked. */
+	int (*run)(const struct args *args, FILE *out, FILE *err);
 	const char *usage;
 };
 
@@ -34,6 +40,7 @@ struct command {
 struct args {
 	const struct command *command; /* NULL: see `help` */
 	const char *help;              /* print this, and be done */
+	const char *operand;
 	const char *socket;
 	enum format format;
 	struct {

@@ -2,7 +2,8 @@
  * vmq-admin - VerneMQ's command-line tool, for the webhooks of a Mosquitto.
  *
  * A command line becomes a request on the broker's admin socket, its answer
- * a table. Everything is judged and done in the broker.
+ * a table. Everything is judged and done in the broker, but for what needs
+ * none.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ int main(int argc, char **argv)
 		fputs(args.help, stdout);
 		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
+	if (args.command->run)
+		return args.command->run(&args, stdout, stderr);
 	if (client_ask(&args, &answer, stderr) != 0)
 		return EXIT_FAILURE;
 	code = render_answer(&answer, args.format == FORMAT_JSON,
