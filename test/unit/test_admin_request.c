@@ -63,6 +63,7 @@ static void finds_commands(void **state)
 	assert_int_equal(parse_ok(ROOT "cache/show").command, ADMIN_CACHE_SHOW);
 	assert_int_equal(parse_ok(ROOT "cache/clear").command,
 			 ADMIN_CACHE_CLEAR);
+	assert_int_equal(parse_ok(ROOT "reload").command, ADMIN_RELOAD);
 	assert_int_equal(parse_ok(REG).command, ADMIN_REGISTER);
 	assert_int_equal(parse_ok(ROOT "deregister?hook=on_publish&"
 				       "endpoint=x")
