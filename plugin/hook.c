@@ -110,32 +110,67 @@ static struct pool_endpoint_opts endpoint_opts(const struct settings *s,
 	};
 }
 
-/* pool_configure() with the distinct endpoints of all chains. */
-static int configure_pool(const struct settings *s, void *arg)
+/* A webhook's use of an endpoint. Of several the lower rank counts. */
+struct use {
+	const struct settings *settings;
+	const struct webhook *webhook;
+	size_t rank;
+};
+
+static int by_name_and_rank(const void *a, const void *b)
+{
+	const struct use *left = a, *right = b;
+	int order = strcmp(left->webhook->target, right->webhook->target);
+
+	return order ? order
+		     : (left->rank > right->rank) - (left->rank < right->rank);
+}
+
+static void list_uses(const struct settings *const *live, size_t n,
+		      struct use *ret)
+{
+	size_t count = 0;
+
+	for (size_t k = 0; k < n; k++) {
+		const struct settings *s = live[k];
+
+		for (int h = 0; h < HOOK_COUNT; h++) {
+			for (size_t i = 0; i < s->chained[h]; i++, count++)
+				ret[count] = (struct use){ s, &s->chain[h][i],
+							   count };
+		}
+	}
+}
+
+/* pool_configure() with the distinct endpoints of all chains of all settings
+ * that somebody works with: what was asked under old ones may go on to the next
+ * endpoint of its chain. */
+static int configure_pool(const struct settings *const *live, size_t n,
+			  void *arg)
 {
 	struct hooks *hooks = arg;
 	struct pool_endpoint_opts *eps;
-	size_t total = 0, n = 0;
-	int err;
+	size_t total = 0, count = 0;
+	struct use *uses;
+	int err = -ENOMEM;
 
-	for (int h = 0; h < HOOK_COUNT; h++)
-		total += s->chained[h];
+	for (size_t i = 0; i < n; i++)
+		total += live[i]->webhooks;
 	eps = calloc(total + 1, sizeof(*eps));
-	if (!eps)
-		return -ENOMEM;
-	for (int h = 0; h < HOOK_COUNT; h++) {
-		for (size_t i = 0; i < s->chained[h]; i++) {
-			const struct webhook *webhook = &s->chain[h][i];
-			size_t k = 0;
+	uses = calloc(total + 1, sizeof(*uses));
+	if (!eps || !uses)
+		goto out;
+	list_uses(live, n, uses);
+	qsort(uses, total, sizeof(*uses), by_name_and_rank);
+	for (size_t i = 0; i < total; i++) {
+		const struct webhook *webhook = uses[i].webhook;
 
-			while (k < n &&
-			       strcmp(eps[k].name, webhook->target) != 0)
-				k++;
-			if (k == n)
-				eps[n++] = endpoint_opts(s, webhook);
-		}
+		if (!count || strcmp(eps[count - 1].name, webhook->target) != 0)
+			eps[count++] = endpoint_opts(uses[i].settings, webhook);
 	}
-	err = pool_configure(hooks->pool, eps, n);
+	err = pool_configure(hooks->pool, eps, count);
+out:
+	free(uses);
 	free(eps);
 	return err;
 }
@@ -158,7 +193,7 @@ int hooks_create(struct hooks **ret, struct settings *s,
 		goto out;
 	hooks->settings = settings_ref(s);
 	hooks->version = settings_slot_version(&hooks->slot);
-	err = configure_pool(s, hooks);
+	err = configure_pool((const struct settings *const *)&s, 1, hooks);
 out:
 	if (err)
 		hooks_destroy(hooks);
@@ -289,6 +324,12 @@ static void take_up_settings(struct hooks *hooks)
 	cache_new_generation(hooks->cache);
 }
 
+/* Endpoints that only they had go with the last who works with them. */
+static void forget_old_settings(struct hooks *hooks)
+{
+	settings_slot_sweep(&hooks->slot, configure_pool, hooks);
+}
+
 bool hooks_has(struct hooks *hooks, enum hook_id hook)
 {
 	return hooks->settings->chained[hook] > 0;
@@ -333,6 +374,7 @@ unsigned hooks_tick(struct hooks *hooks)
 	unsigned open;
 
 	take_up_settings(hooks);
+	forget_old_settings(hooks);
 	hook_cache_sweep(hooks);
 	hook_sum_up(hooks, false);
 	hooks->ticking = true;
@@ -359,6 +401,7 @@ void hooks_refresh(struct hooks *hooks)
 {
 	budget_begin(&hooks->budget);
 	take_up_settings(hooks);
+	forget_old_settings(hooks);
 	/* A broker that delays no logins has no client that an answer could
 	 * free, and may be one that never ticks: 2.0.11 with
 	 * per_listener_settings. */

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -36,10 +37,22 @@ class ReloadTest(BrokerTest):
         if conf is not None:
             self.rewrite(b, conf)
         before = len(self.said(b))
+        self.hang_up(b, says)
+        return self.said(b)[before:]
+
+    def hang_up(self, b, says=READ):
+        """SIGHUP. The host forgets one that comes before it is done with the
+        one before: so not before its loop has turned."""
         n = b.log_count(says)
         b.signal(signal.SIGHUP)
         b.wait_log(says, n=n + 1)
-        return self.said(b)[before:]
+        with socket.create_connection(("127.0.0.1", b.port)) as s:
+            s.settimeout(10 * self.scale)
+            s.sendall(b"\xc0\x00")     # a ping of nobody
+            try:
+                self.assertEqual(s.recv(1), b"")
+            except ConnectionResetError:
+                pass
 
     def command(self, b, conf=None):
         """`webhooks reload`: what it prints."""
@@ -166,6 +179,7 @@ class Failure(ReloadTest):
         """A reload by either way; both say the same."""
         if conf is not None:
             self.rewrite(b, conf)
+        before = b.log_count(STAYS)
         said = self.reload(b, says=STAYS)
         self.has(said[0], says)
         self.assertEqual(said[1:], [STAYS])
@@ -173,7 +187,7 @@ class Failure(ReloadTest):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertEqual(done.stderr, "vmq-admin: %s\n" % said[0])
         self.assertEqual(b.api("reload"), (400, {"error": said[0]}))
-        b.wait_log(STAYS, n=b.log_count("admin: reload") + 1)
+        b.wait_log(STAYS, n=before + 3)
         return said[0]
 
     def test_a_broken_file(self):
@@ -377,8 +391,8 @@ class Kept(ReloadTest):
                 "vmq_webhooks.max_queue": 100 + i}))
             self.reload(b, dict(conf, **endpoint_conf(
                 other.url, ("on_publish",), "more")))
-        used = {r.connection for r in ep.of("auth_on_publish")}
-        self.assertEqual(len(used), 1, ep.requests)
+        # the broker's thread has one of its own, and the dispatcher one
+        self.assertLessEqual(ep.accepted, 2)
         self.assertEqual(ep.accepted, ep.open_connections())
 
     def test_an_open_breaker(self):
@@ -400,6 +414,7 @@ class Kept(ReloadTest):
             self.assertEqual(ep.count(), 2)
         # one that was away is as good as new
         self.reload(b, endpoint_conf(fine.url, ("auth_on_register",), "b"))
+        ep.wait_open(0)
         self.reload(b, conf)
         c.publish("t", "x", 1)
         self.assertEqual(ep.count(), 3)
@@ -611,12 +626,13 @@ class Traffic(ReloadTest):
                 if i % 3 == 2:
                     self.command(b, conf)
                 else:
-                    self.reload(b, conf)
+                    self.rewrite(b, conf)
+                    self.hang_up(b)
+                b.wait_log(READ, n=i + 1)
         finally:
             over.set()
             for thread in threads:
                 thread.join()
-        b.wait_log(READ, n=self.RELOADS)
         for some in topics + names:
             self.assertGreater(len(some), self.RELOADS / 4)
             self.assertEqual([x for x in some if not isinstance(x, str)], [])

@@ -470,6 +470,75 @@ static void what_calls_carry_is_new_too(void **state)
 	assert_int_equal(fake_pool_opts.max_queue, 77);
 }
 
+/* A question that began with an old chain goes its way to the end. */
+static void endpoints_stay_for_who_may_still_ask_them(void **state)
+{
+	struct hooks *hooks =
+		begin(LOGIN WEBHOOK("m", "auth_on_register", "http://m/"));
+	struct event ev = login_of("c");
+
+	(void)state;
+	hooks_refresh(hooks);
+	ask_later(hooks, &ev);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+			reload(WEBHOOK("x", "auth_on_register", "http://x/")),
+			0);
+		hooks_refresh(hooks);
+		assert_true(fake_pool_knows("http://l/"));
+		assert_true(fake_pool_knows("http://m/"));
+		assert_true(fake_pool_knows("http://x/"));
+	}
+	fake_pool_answer(0, 200, NEXT, NULL);
+	assert_string_equal(fake_calls[1].endpoint, "http://m/");
+	hooks_refresh(hooks);
+	assert_true(fake_pool_knows("http://m/"));
+	fake_pool_answer(1, 200, OK, NULL);
+	assert_int_equal(broker.decision, DECISION_OK);
+	hooks_refresh(hooks);
+	assert_false(fake_pool_knows("http://l/"));
+	assert_false(fake_pool_knows("http://m/"));
+	assert_true(fake_pool_knows("http://x/"));
+}
+
+static void endpoints_that_nobody_can_ask_any_more_go(void **state)
+{
+	struct hooks *hooks = begin(LOGIN);
+
+	(void)state;
+	assert_int_equal(reload(PUBLISH), 0);
+	/* the broker's thread has not looked yet */
+	assert_true(fake_pool_knows("http://l/"));
+	assert_true(fake_pool_knows("http://p/"));
+	assert_int_equal(reload(SUBSCRIBE), 0);
+	assert_int_equal(reload(WEBHOOK("x", "on_publish", "http://x/")), 0);
+	/* and has never worked with these */
+	assert_true(fake_pool_knows("http://l/"));
+	assert_false(fake_pool_knows("http://p/"));
+	hooks_tick(hooks);
+	assert_false(fake_pool_knows("http://l/"));
+	assert_false(fake_pool_knows("http://s/"));
+	assert_true(fake_pool_knows("http://x/"));
+}
+
+/* The new ones count for an endpoint that both have. */
+static void limits_of_the_new_settings_count(void **state)
+{
+	struct hooks *hooks = begin(LOGIN);
+	struct event ev = login_of("c");
+
+	(void)state;
+	hooks_refresh(hooks);
+	ask_later(hooks, &ev);
+	assert_int_equal(reload(LOGIN "vmq_webhooks.max_queue = 77\n"), 0);
+	assert_int_equal(fake_pool_opts.max_queue, 77);
+	hooks_refresh(hooks);
+	assert_int_equal(fake_pool_opts.max_queue, 77);
+	fake_pool_answer(0, 200, OK, NULL);
+	hooks_refresh(hooks);
+	assert_int_equal(fake_pool_opts.max_queue, 77);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -489,6 +558,9 @@ int main(void)
 		TEST(the_cache_has_its_new_bound),
 		TEST(calls_end_as_they_began),
 		TEST(what_calls_carry_is_new_too),
+		TEST(endpoints_stay_for_who_may_still_ask_them),
+		TEST(endpoints_that_nobody_can_ask_any_more_go),
+		TEST(limits_of_the_new_settings_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
