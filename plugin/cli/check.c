@@ -39,5 +39,8 @@ int check_file(const struct args *args, FILE *out, FILE *err)
 			"plugin_opt_config_file names?\n",
 			args->operand);
 	settings_unref(s);
-	return fflush(out) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (fflush(out) == 0)
+		return EXIT_SUCCESS;
+	fputs("vmq-admin: cannot write the result\n", err);
+	return EXIT_FAILURE;
 }
