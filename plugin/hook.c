@@ -83,98 +83,6 @@ static int make_parts(struct hooks *hooks, struct settings *s)
 	return err;
 }
 
-static uint32_t least(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-static struct pool_endpoint_opts endpoint_opts(const struct settings *s,
-					       const struct webhook *webhook)
-{
-	const struct settings_limits *l = &s->limits;
-
-	return (struct pool_endpoint_opts){
-		.name = webhook->target,
-		.url = webhook->endpoint,
-		.transport = webhook->transport->way,
-		.max_connections = l->pool_max_connections,
-		.idle_ms = l->pool_timeout_ms,
-		.max_queue = l->max_queue,
-		.max_queue_bytes = l->max_queue_bytes,
-		.max_reply = webhook->transport->max_reply,
-		.breaker_failures = l->breaker_failures,
-		.breaker_open_ms = l->breaker_open_ms,
-		/* no call is waited for any longer */
-		.prompt_ms =
-			least(l->blocking_timeout_ms, l->blocking_budget_ms),
-	};
-}
-
-/* A webhook's use of an endpoint. Of several the lower rank counts. */
-struct use {
-	const struct settings *settings;
-	const struct webhook *webhook;
-	size_t rank;
-};
-
-static int by_name_and_rank(const void *a, const void *b)
-{
-	const struct use *left = a, *right = b;
-	int order = strcmp(left->webhook->target, right->webhook->target);
-
-	return order ? order
-		     : (left->rank > right->rank) - (left->rank < right->rank);
-}
-
-static void list_uses(const struct settings *const *live, size_t n,
-		      struct use *ret)
-{
-	size_t count = 0;
-
-	for (size_t k = 0; k < n; k++) {
-		const struct settings *s = live[k];
-
-		for (int h = 0; h < HOOK_COUNT; h++) {
-			for (size_t i = 0; i < s->chained[h]; i++, count++)
-				ret[count] = (struct use){ s, &s->chain[h][i],
-							   count };
-		}
-	}
-}
-
-/* pool_configure() with the distinct endpoints of all chains of all settings
- * that somebody works with: what was asked under old ones may go on to the next
- * endpoint of its chain. */
-static int configure_pool(const struct settings *const *live, size_t n,
-			  void *arg)
-{
-	struct hooks *hooks = arg;
-	struct pool_endpoint_opts *eps;
-	size_t total = 0, count = 0;
-	struct use *uses;
-	int err = -ENOMEM;
-
-	for (size_t i = 0; i < n; i++)
-		total += live[i]->webhooks;
-	eps = calloc(total + 1, sizeof(*eps));
-	uses = calloc(total + 1, sizeof(*uses));
-	if (!eps || !uses)
-		goto out;
-	list_uses(live, n, uses);
-	qsort(uses, total, sizeof(*uses), by_name_and_rank);
-	for (size_t i = 0; i < total; i++) {
-		const struct webhook *webhook = uses[i].webhook;
-
-		if (!count || strcmp(eps[count - 1].name, webhook->target) != 0)
-			eps[count++] = endpoint_opts(uses[i].settings, webhook);
-	}
-	err = pool_configure(hooks->pool, eps, count);
-out:
-	free(uses);
-	free(eps);
-	return err;
-}
-
 int hooks_create(struct hooks **ret, struct settings *s,
 		 const struct broker_ops *ops, void *ops_ctx)
 {
@@ -193,7 +101,7 @@ int hooks_create(struct hooks **ret, struct settings *s,
 		goto out;
 	hooks->settings = settings_ref(s);
 	hooks->version = settings_slot_version(&hooks->slot);
-	err = configure_pool((const struct settings *const *)&s, 1, hooks);
+	err = hook_configure_pool((const struct settings *const *)&s, 1, hooks);
 out:
 	if (err)
 		hooks_destroy(hooks);
@@ -267,7 +175,8 @@ struct settings *hooks_settings(struct hooks *hooks)
 int hooks_apply(struct hooks *hooks, const struct settings *old,
 		struct settings *s)
 {
-	return settings_slot_swap(&hooks->slot, old, s, configure_pool, hooks);
+	return settings_slot_swap(&hooks->slot, old, s, hook_configure_pool,
+				  hooks);
 }
 
 /* What a webhook with these settings was told no longer counts. Another with
@@ -327,7 +236,7 @@ static void take_up_settings(struct hooks *hooks)
 /* Endpoints that only they had go with the last who works with them. */
 static void forget_old_settings(struct hooks *hooks)
 {
-	settings_slot_sweep(&hooks->slot, configure_pool, hooks);
+	settings_slot_sweep(&hooks->slot, hook_reduce_pool, hooks);
 }
 
 bool hooks_has(struct hooks *hooks, enum hook_id hook)

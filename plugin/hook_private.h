@@ -34,6 +34,7 @@ struct hooks {
 	struct sequences *sequences;
 	struct budget budget;
 	struct settings_slot slot;
+	size_t endpoints; /* that the pool has; under the slot's lock */
 	struct settings_source *source; /* NULL: none; immutable */
 	/* The settings this thread works with: those of the slot as of its
 	 * last look. */
@@ -97,6 +98,16 @@ struct event hook_event(const struct webhook *webhook, const struct event *ev);
 int hook_send(struct hooks *hooks, const struct hook_message *message,
 	      pool_done_fn *done, void *arg, struct pool_call **ret_call,
 	      size_t *ret_len);
+
+/* hook_endpoints.c, for the slot: `arg` is the hooks. */
+
+/* pool_configure() with the endpoints of all settings that somebody works with:
+ * what was asked under old ones may go on to the next of its chain. */
+int hook_configure_pool(const struct settings *const *live, size_t n,
+			void *arg);
+/* The same when fewer settings are left: nothing to do unless there are fewer
+ * endpoints, too. */
+int hook_reduce_pool(const struct settings *const *live, size_t n, void *arg);
 
 /* hook_cache.c: a step of the cache's sweep, if it is time. */
 void hook_cache_sweep(struct hooks *hooks);
