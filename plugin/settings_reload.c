@@ -95,7 +95,7 @@ static void list_add(struct list *list, const char *fmt, ...)
 	va_end(ap);
 	if (n >= ITEM_MAX) {
 		n = ITEM_MAX - 1;
-		memcpy(item + n - 3, "...", 3);
+		memcpy(item + n - 3, "...", 4);
 	}
 	if (n < 0 || list->left_out ||
 	    list->len + (size_t)n + 2 >= sizeof(list->text)) {
@@ -281,13 +281,9 @@ static void on_key(const char *key, void *arg)
 static bool same_mounts(const struct settings *a, const struct settings *b)
 {
 	for (size_t i = 0; i < a->mounts_count; i++) {
-		size_t k = 0;
+		const struct listener_mount *m = &a->mounts[i];
 
-		while (k < b->mounts_count &&
-		       b->mounts[k].port != a->mounts[i].port)
-			k++;
-		if (k == b->mounts_count ||
-		    strcmp(a->mounts[i].mountpoint, b->mounts[k].mountpoint))
+		if (strcmp(settings_mountpoint(b, m->port), m->mountpoint) != 0)
 			return false;
 	}
 	return a->mounts_count == b->mounts_count;
