@@ -109,7 +109,7 @@ struct hooks_reload {
 	struct settings *before, *now;
 	/* For people: what has changed, in lines with '\n' between them; or
 	 * what is wrong. */
-	char text[6144];
+	char text[8192];
 };
 
 /*

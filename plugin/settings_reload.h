@@ -24,7 +24,7 @@ int settings_source_load(const struct settings_source *source,
 /* What a reload has changed: a line each, with '\n' between them. Names that
  * do not fit are counted. */
 struct settings_report {
-	char text[6144];
+	char text[8192];
 };
 
 /*

@@ -138,6 +138,33 @@ class Outcome(ReloadTest):
         self.command(b, conf)
         b.wait_log("vmq_webhooks.hook00: verify_peer = off")
 
+    def test_what_holds_for_all_counts_at_once(self):
+        ep = self.endpoint(auth_on_publish=lambda r: DENY if r["topic"] ==
+                           "no" else OK)
+        conf = endpoint_conf(ep.url, AUTH)
+        b = self.filed(conf)
+        c, sub = self.online(b, "c1"), self.subscriber(b, "t")
+        c.publish("no", "x", 1)
+        said = self.reload(b, dict(conf, **{
+            "vmq_webhooks.publish_denied": "disconnect",
+            "vmq_webhooks.read_checks": "defer"}))
+        self.assertIn("settings changed: vmq_webhooks.read_checks, "
+                      "vmq_webhooks.publish_denied", said)
+        self.assertEqual(len([line for line in said if line.startswith(
+            "read_checks = defer: nobody receives")]), 1 if self.v20 else 0)
+        c.publish("t", "x", 1)
+        if self.v20:
+            sub.quiet()
+        else:
+            sub.message("t")
+        c.send_publish("no", "x", 1)
+        c.expect_closed()
+        self.reload(b, conf)
+        c = self.online(b, "c1")
+        c.publish("no", "x", 1)
+        c.publish("t", "y", 1)
+        self.assertEqual(sub.message("t")["payload"], "y")
+
     def test_nothing_but_options(self):
         """Without a file there is still what the options name."""
         ep = self.endpoint()
