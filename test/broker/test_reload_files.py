@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 
-from endpoint import OK, Stall
+from endpoint import OK, Stall, kept
 from host import endpoint_conf
 from servers import Servers
 from test_reload import ReloadTest
@@ -278,6 +278,21 @@ class Secrets(ReloadTest):
         self.assertEqual([(self.signed(r, SECRET), self.signed(r, NEWER))
                           for r in ep.requests], want)
         self.assertNotIn("whsec_", b.log())
+
+    def test_authorities_do_not_matter_to_http(self):
+        """Neither its connections nor its answers go for their sake."""
+        pem = ("-----BEGIN CERTIFICATE-----\n%s\n"
+               "-----END CERTIFICATE-----\n")
+        ep, b = self.stage({"ca": pem % "MAMCAQE="}, cafile="@DIR@/ca")
+        ep.answers["auth_on_register"] = kept(60)
+        self.online(b, "c1")
+        for i in range(3):
+            self.write(b, "ca", pem % ("MAMCAQ%s=" % "IMQ"[i]))
+            self.assertIn("0 changed, 1 kept", self.reload(b)[0])
+            self.online(b, "c1").disconnect()
+            self.online(b, "d%d" % i).disconnect()
+        self.assertEqual(ep.count(), 4)
+        self.assertEqual(ep.accepted, ep.open_connections())
 
     def test_what_was_registered_has_them_too(self):
         ep, b = self.stage({"token": "one"}, header_file__X="@DIR@/token")

@@ -18,6 +18,7 @@
 	"vmq_webhooks." name ".endpoint = " url "\n"
 
 #define A WEBHOOK("a", "auth_on_publish", "http://a/")
+#define S WEBHOOK("a", "auth_on_publish", "https://a/")
 #define B WEBHOOK("b", "on_publish", "http://b/")
 
 static const char pem[] = "-----BEGIN CERTIFICATE-----\n"
@@ -300,7 +301,7 @@ static void what_is_in_a_file_is_a_change(void **state)
 		const struct webhook *was, *is;
 		char text[512];
 
-		snprintf(text, sizeof(text), A "%s\n", files[i].key);
+		snprintf(text, sizeof(text), S "%s\n", files[i].key);
 		write_file(f, files[i].name, files[i].first);
 		begin(f, text);
 		reload(f, text);
@@ -308,12 +309,25 @@ static void what_is_in_a_file_is_a_change(void **state)
 		write_file(f, files[i].name, files[i].second);
 		reload(f, text);
 		expect(f, "0 added, 0 removed, 1 changed, 0 kept",
-		       "\nchanged: vmq_webhooks.a (auth_on_publish http://a/)");
+		       "\nchanged: vmq_webhooks.a (auth_on_publish "
+		       "https://a/)");
 		/* by another way to the same endpoint */
-		was = find(f->before, HOOK_AUTH_ON_PUBLISH, "http://a/");
-		is = find(f->now, HOOK_AUTH_ON_PUBLISH, "http://a/");
+		was = find(f->before, HOOK_AUTH_ON_PUBLISH, "https://a/");
+		is = find(f->now, HOOK_AUTH_ON_PUBLISH, "https://a/");
 		assert_string_equal(was->target, is->target);
 	}
+}
+
+static void files_of_tls_matter_to_https_only(void **state)
+{
+	struct fixture *f = *state;
+	const char *text = A "vmq_webhooks.cafile = ~/ca\n";
+
+	write_file(f, "ca", pem);
+	begin(f, text);
+	write_file(f, "ca", other_pem);
+	reload(f, text);
+	expect(f, "0 added, 0 removed, 0 changed, 1 kept", "\nkept: a");
 }
 
 /* ---- run time ---- */
@@ -509,6 +523,7 @@ int main(void)
 		TEST(a_name_or_a_place_is_no_change),
 		TEST(every_option_is_a_change),
 		TEST(what_is_in_a_file_is_a_change),
+		TEST(files_of_tls_matter_to_https_only),
 		TEST(what_was_registered_stays_behind_the_file),
 		TEST(what_the_file_has_now_is_as_in_the_file),
 		TEST(what_it_has_of_all_follows_the_file),
