@@ -84,11 +84,11 @@ class Certificates(ReloadTest):
         self.log_in(b, 0)
         before = established(b.pid, self.servers.ports["good"])
         self.assertGreater(len(before), 0)
-        # with nothing new the connection stays
+        # with nothing new the connections stay
         self.assertIn("0 changed, 1 kept", self.reload(b)[0])
         self.log_in(b, 0)
-        self.assertEqual(established(b.pid, self.servers.ports["good"]),
-                         before)
+        self.assertLessEqual(before, established(
+            b.pid, self.servers.ports["good"]))
         # retired: its idle connections are of no use any more
         self.put("its", "other.pem")
         self.again(b)
