@@ -30,6 +30,13 @@ static void stats_unref(struct webhook_stats *stats)
 		free(stats);
 }
 
+void settings_share_stats(struct webhook *webhook, struct webhook_stats *stats)
+{
+	stats_ref(stats);
+	stats_unref(webhook->stats);
+	webhook->stats = stats;
+}
+
 /* ---- in the making ---- */
 
 struct settings *settings_new(void)
@@ -216,6 +223,14 @@ static int check_webhook(const struct settings *s,
 	return err;
 }
 
+void settings_inherit(const struct settings *s, struct webhook *webhook)
+{
+	webhook->transport = s->transport;
+	webhook->retries = s->limits.retries;
+	webhook->max_event_age_ms = s->limits.max_event_age_ms;
+	webhook->call = settings_call_of(s, webhook->hook);
+}
+
 int settings_with(const struct settings *s, const struct webhook *hook,
 		  struct settings **ret, struct conf_error *reterr)
 {
@@ -224,10 +239,7 @@ int settings_with(const struct settings *s, const struct webhook *hook,
 	int err;
 
 	added.name = NULL;
-	added.transport = s->transport;
-	added.retries = s->limits.retries;
-	added.max_event_age_ms = s->limits.max_event_age_ms;
-	added.call = settings_call_of(s, hook->hook);
+	settings_inherit(s, &added);
 	err = check_webhook(s, hook, reterr);
 	if (err)
 		return err;

@@ -17,6 +17,29 @@ struct settings *settings_new(void);
 int settings_append(struct settings *s, const struct webhook *webhook,
 		    struct webhook_stats *stats);
 
+/* What of `webhook`, registered at run time, is that of all: retries, age, way
+ * and what its calls carry. Borrowed from `s`. */
+void settings_inherit(const struct settings *s, struct webhook *webhook);
+
+/* Let it count with `stats` instead of its own. */
+void settings_share_stats(struct webhook *webhook, struct webhook_stats *stats);
+
+/* Add the webhooks of `old` that were registered at run time to `s`, behind
+ * those of their chains and with their stats; where `s` has the same hook and
+ * endpoint that counts. What of them is that of all becomes that of `s`.
+ * Returns 0; or -EINVAL (too many), -ENOMEM, with `reterr`. */
+int settings_keep_runtime(struct settings *s, const struct settings *old,
+			  struct conf_error *reterr);
+
+/* settings_table.c: of the keys that are no webhook's and that have a field of
+ * their own in struct settings, name those that differ. */
+void settings_compare_keys(const struct settings *a, const struct settings *b,
+			   void (*fn)(const char *key, void *arg), void *arg);
+
+/* Give `to` what `from` has for one of these keys. Returns 0 or -ENOMEM. */
+int settings_copy_key(struct settings *to, const struct settings *from,
+		      const char *key);
+
 /* Say what the listener on `port` mounts. Returns 0 or -ENOMEM. */
 int settings_mount(struct settings *s, unsigned port, const char *mountpoint);
 
