@@ -108,6 +108,9 @@ $(OUT)/test/unit/%: $O/test/unit/%.o $(call obj,$(UNIT_HELP) $(CORE_SRC))
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
+# The tool's machinery, with commands of the test's own.
+$(OUT)/test/unit/test_cli: $(call obj,$(addprefix plugin/cli/,usage.c parse.c complete.c))
+
 # Its allocations fail in turn.
 $(OUT)/test/unit/test_cache: LDFLAGS += -Wl,--wrap=calloc
 

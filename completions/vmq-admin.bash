@@ -36,7 +36,7 @@ _vmq_admin() {
 	fi
 	COMPREPLY=()
 	while IFS= read -r candidate; do
-		[[ $candidate != *= ]] || compopt -o nospace 2>/dev/null
+		[[ $candidate != *[=.] ]] || compopt -o nospace 2>/dev/null
 		candidate=${candidate#"$cut"}
 		[[ $raw == [\"\']* ]] || printf -v candidate %q "$candidate"
 		COMPREPLY+=("$candidate")

@@ -15,9 +15,11 @@
 #include <stdio.h>
 
 enum {
-	ARGS_MAX = 32,
+	ARGS_MAX = 66, /* as many as the broker takes, and to spare */
 	ARGS_WORDS = 4,
 };
+
+struct args;
 
 enum format {
 	FORMAT_HUMAN = 0,
@@ -34,7 +36,11 @@ struct command {
 	/* Of a table, people see these alone, with blanks between them, and
 	 * with --all everything, row by row. NULL: all. */
 	const char *columns;
-	bool records; /* they see everything row by row */
+	bool records;        /* they see everything row by row */
+	const char *operand; /* what one more word is; NULL: there is none */
+	/* Does without a broker, and returns the exit code; NULL: the broker
+	 * is asked. */
+	int (*run)(const struct args *args, FILE *out, FILE *err);
 	const char *usage;
 	const char *summary; /* for the list of its group; NULL: none */
 };
@@ -52,6 +58,7 @@ struct args {
 	bool help; /* print the usage of `words`, and be done */
 	const char *words[ARGS_WORDS];
 	size_t words_count;
+	const char *operand; /* the last of them, of a command that has one */
 	const char *socket;
 	long patience_ms; /* for an answer; 0: the usual time */
 	enum format format;
@@ -63,7 +70,7 @@ struct args {
 	size_t count;
 };
 
-/* The tables. */
+/* The tables (args.c). */
 const struct command *args_commands(size_t *ret_count);
 const struct command_group *args_groups(size_t *ret_count);
 

@@ -176,11 +176,23 @@ static void offer_args(const struct line *line, const struct usage_arg *args,
 		       size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!given(&line->args, &args[i]) &&
+		bool nameless = args[i].open && args[i].name_len == 2;
+
+		if (!nameless && !given(&line->args, &args[i]) &&
 		    starts(args[i].name, args[i].name_len, line->current))
 			fprintf(line->out, "%.*s%s\n", (int)args[i].name_len,
-				args[i].name, args[i].values ? "=" : "");
+				args[i].name,
+				args[i].values && !args[i].open ? "=" : "");
 	}
+}
+
+/* Whether a word is due that could be anything. */
+static bool wants_operand(const struct line *line)
+{
+	const struct command *command = line->args.command;
+
+	return command && command->operand && !line->args.operand &&
+	       *line->current != '-';
 }
 
 static void offer_words(const struct line *line)
@@ -215,6 +227,8 @@ static void offer_what_fits(const struct line *line)
 	struct usage_arg args[USAGE_ARGS_MAX];
 	size_t n = usage_args(command ? command->usage : EVERYWHERE, args);
 
+	if (wants_operand(line) && !line->option)
+		return;
 	if (line->option)
 		offer_values_of(line, args, n, line->option,
 				strlen(line->option), (struct prefix){ "", 0 },

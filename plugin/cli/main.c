@@ -29,6 +29,8 @@ int main(int argc, char **argv)
 		usage_print(args.words, args.words_count, stdout);
 		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
+	if (args.command->run)
+		return args.command->run(&args, stdout, stderr);
 	if (client_ask(&args, &answer, stderr) != 0)
 		return EXIT_FAILURE;
 	code = render_answer(&answer, &args, isatty(STDOUT_FILENO), stdout,

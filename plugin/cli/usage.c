@@ -137,7 +137,7 @@ void usage_print(const char *const *words, size_t n, FILE *to)
 /* Of `len` bytes that are an argument in a text. False: they are none. */
 static bool read_arg(const char *text, size_t len, struct usage_arg *ret)
 {
-	const char *equals;
+	const char *equals, *open;
 
 	while (len && *text == '[') {
 		text++;
@@ -145,15 +145,21 @@ static bool read_arg(const char *text, size_t len, struct usage_arg *ret)
 	}
 	while (len && text[len - 1] == ']')
 		len--;
+	*ret = (struct usage_arg){ .name = text, .name_len = len };
 	equals = memchr(text, '=', len);
-	*ret = (struct usage_arg){ text, len, NULL, 0 };
-	if (!equals)
-		return strncmp(text, "--", 2) == 0;
-	ret->name_len = (size_t)(equals - text);
-	ret->values = equals + 1;
-	ret->values_len = len - ret->name_len - 1;
-	return *ret->values == '<' ||
-	       memchr(ret->values, '|', ret->values_len) != NULL;
+	if (equals) {
+		ret->name_len = (size_t)(equals - text);
+		ret->values = equals + 1;
+		ret->values_len = len - ret->name_len - 1;
+	}
+	open = memchr(text, '<', ret->name_len);
+	if (open) {
+		ret->open = true;
+		ret->name_len = (size_t)(open - text);
+	}
+	return strncmp(text, "--", 2) == 0 ||
+	       (equals && (*ret->values == '<' ||
+			   memchr(ret->values, '|', ret->values_len)));
 }
 
 /* Arguments of the first paragraph, options being told of below. */
@@ -191,7 +197,8 @@ static bool tells_alone(const char *text, const char *name)
 	size_t n = usage_args(text, args);
 
 	for (size_t i = 0; i < n; i++) {
-		if (!args[i].values && args[i].name_len == strlen(name) &&
+		if (!args[i].values && !args[i].open &&
+		    args[i].name_len == strlen(name) &&
 		    memcmp(args[i].name, name, args[i].name_len) == 0)
 			return true;
 	}

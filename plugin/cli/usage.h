@@ -8,8 +8,8 @@
  * - in the first paragraph, `key=<what>` and `key=this|that` are arguments,
  *   `[` and `]` around them or not;
  * - a line that begins with two blanks and `--` is about an option:
- *   `--name=<what>`, `--name=this|that`, or `--name` for one that stands
- *   alone.
+ *   `--name=<what>`, `--name=this|that`, `--name` for one that stands alone,
+ *   `--name.<like>=<what>` for many.
  */
 #ifndef PLUGIN_CLI_USAGE_H
 #define PLUGIN_CLI_USAGE_H
@@ -53,6 +53,8 @@ bool usage_next_word(const char *const *words, size_t n, size_t *at,
 struct usage_arg {
 	const char *name; /* "hook", "--origin" */
 	size_t name_len;
+	bool open; /* a name goes on as one likes: "--header." of
+		    * "--header.<name>=<text>" */
 	/* What is behind the `=`: "<hook>", "true|false". NULL: it stands
 	 * alone. */
 	const char *values;
