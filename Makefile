@@ -115,6 +115,8 @@ $(OUT)/test/unit/%: $O/test/unit/%.o $(call obj,$(UNIT_HELP) $(CORE_SRC))
 # The tool's machinery, with commands of the test's own.
 $(OUT)/test/unit/test_cli: $(call obj,$(addprefix plugin/cli/,usage.c parse.c complete.c))
 
+$(OUT)/test/unit/test_cli_table: $(call obj,plugin/cli/table.c)
+
 # Its allocations fail in turn.
 $(OUT)/test/unit/test_cache: LDFLAGS += -Wl,--wrap=calloc
 

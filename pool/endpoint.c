@@ -883,6 +883,9 @@ void endpoint_cancel_asked(struct endpoint *ep)
 	}
 	while ((call = ep->queue.asked) != NULL)
 		cancel(ep, call);
+	while (breaker_is_paused(ep->breaker) &&
+	       (call = queue_any_waiting(&ep->queue)) != NULL)
+		cancel(ep, call);
 	start_ready(ep);
 }
 

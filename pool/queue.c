@@ -347,13 +347,16 @@ struct pool_call *queue_any_asked(const struct queue *q)
 	return NULL;
 }
 
-struct pool_call *queue_any(const struct queue *q)
+struct pool_call *queue_any_waiting(const struct queue *q)
 {
-	if (q->sent)
-		return q->sent;
 	if (q->resting)
 		return q->resting;
 	if (q->asked)
 		return q->asked;
 	return q->told_streams ? q->told[__builtin_ctz(q->told_streams)] : NULL;
+}
+
+struct pool_call *queue_any(const struct queue *q)
+{
+	return q->sent ? q->sent : queue_any_waiting(q);
 }

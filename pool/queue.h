@@ -70,6 +70,9 @@ void queue_leave(struct queue *q, struct pool_call *call);
 /* Any ready call that somebody waits for, or NULL. */
 struct pool_call *queue_any_asked(const struct queue *q);
 
+/* Any call that waits, but not for another of its lane; or NULL. */
+struct pool_call *queue_any_waiting(const struct queue *q);
+
 /* Any call that waits for nobody of its lane, or NULL when it is empty. */
 struct pool_call *queue_any(const struct queue *q);
 

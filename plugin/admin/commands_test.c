@@ -72,7 +72,7 @@ static void put_row(struct json_writer *w, const struct row *row)
 	char longer[64] = "";
 
 	if (row->reply_len > row->reply_shown)
-		snprintf(longer, sizeof(longer), " (%zu bytes in all)",
+		snprintf(longer, sizeof(longer), "%zu bytes in all",
 			 row->reply_len);
 	json_open(w, NULL, '{');
 	json_text(w, "hook", bytes_of(hook_table[row->webhook->hook].name));

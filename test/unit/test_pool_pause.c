@@ -297,6 +297,26 @@ static void test_it_ends_with_the_endpoint(void **state)
 	clear(&told);
 }
 
+/* Nothing is drained there, and nobody waits for that. */
+static void test_it_does_not_hold_up_the_end(void **state)
+{
+	struct fixture *f = *state;
+	int64_t began = pool_now_ms();
+	struct got got[3];
+
+	begin(f);
+	pause_it(f, true);
+	for (unsigned i = 0; i < 3; i++)
+		submit_in_lane(f, &got[i], i ? "lane" : "other", "{}");
+	wait_queued(f, f->url, 3);
+	pool_stop(f->pool, 10 * PATIENCE_MS);
+	assert_true(pool_now_ms() - began < 10 * PATIENCE_MS);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(got[i].error, -ECANCELED);
+	assert_int_equal(counts_of(f).requests, 0);
+	clear_all(got, 3);
+}
+
 static void test_who_is_not_known_cannot_be_paused(void **state)
 {
 	struct fixture *f = *state;
@@ -326,6 +346,7 @@ int main(void)
 		TEST(test_no_probe_is_sent),
 		TEST(test_it_stays_when_configured_anew),
 		TEST(test_it_ends_with_the_endpoint),
+		TEST(test_it_does_not_hold_up_the_end),
 		TEST(test_who_is_not_known_cannot_be_paused),
 	};
 
