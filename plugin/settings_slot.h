@@ -37,8 +37,8 @@ struct settings *settings_slot_get(struct settings_slot *slot);
 typedef int settings_prepare_fn(const struct settings *const *live, size_t n,
 				void *arg);
 
-/* Put `s` in force in place of `old`, prepared before anybody can see it. Returns
- * 0, -EAGAIN (`old` is not in force) or -ENOMEM. */
+/* Put `s` in force in place of `old`, prepared before anybody can see it.
+ * Returns 0, -EAGAIN (`old` is not in force) or -ENOMEM. */
 int settings_slot_swap(struct settings_slot *slot, const struct settings *old,
 		       struct settings *s, settings_prepare_fn *prepare,
 		       void *arg);

@@ -1083,8 +1083,8 @@ class Ends(DelayedTest):
             self.are_refused(b)
 
     def test_deregistered_meanwhile(self):
-        """Guards: a login keeps the settings it began with; and the end of
-        one that finds its endpoint gone."""
+        """Guards: a login keeps the settings it began with, and asks the
+        endpoints that it would have asked."""
         if self.v20:
             return      # it is known when the broker waits no more
         for gone, answer in ((0, NEXT), (0, OK), (1, NEXT)):
@@ -1103,10 +1103,13 @@ class Ends(DelayedTest):
                 self.assertEqual(status, 200, body)
             stall.release()
             for c in waiting:
-                if gone == 1:   # nobody is left who could say yes
-                    self.refused(c)
-                else:
-                    self.let_in(c)
+                self.let_in(c)
+            if gone == 1:       # who comes now asks the first alone
+                eps[1].forget()
+                late = self.client(b, "late").open()
+                late.send_connect("u", "p")
+                self.refused(late)
+                self.assertEqual(eps[1].requests, [])
 
     def test_broker_stops(self):
         """Guards: calls under way are cancelled then (pool_stop())."""

@@ -66,7 +66,9 @@ class Certificates(ReloadTest):
         conf = endpoint_conf(self.servers.url(server, path),
                              ("auth_on_register",))
         conf.update({"vmq_webhooks." + k: v for k, v in keys.items()})
+        # nothing here is about time
         conf["vmq_webhooks.connect_timeout"] = 10000
+        conf["vmq_webhooks.hook00.response_timeout"] = 20000
         return self.filed(conf)
 
     def log_in(self, b, rc, client_id="c1"):
