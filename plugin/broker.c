@@ -13,6 +13,7 @@
 #include "plugin/admin/admin.h"
 #include "plugin/broker_private.h"
 #include "plugin/settings.h"
+#include "plugin/settings_saved.h"
 #include "pool/pool.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -438,8 +439,10 @@ static int open_admin(struct plugin *p, const struct settings *s)
 
 	err = admin_create(&p->admin, p->hooks, s->admin_socket, error,
 			   sizeof(error));
-	if (!err)
+	if (!err) {
+		admin_save_to(p->admin, p->saved);
 		return 0;
+	}
 	if (s->admin_socket_given) {
 		broker_log(p, LOG_LEVEL_ERR, "vmq_webhooks.admin_socket: %s",
 			   error);
@@ -496,6 +499,7 @@ static void plugin_destroy(struct plugin *p)
 	signal(SIGURG, SIG_DFL); /* nobody is left to send it */
 	watch_no_longer(p);
 	admin_destroy(p->admin);
+	saved_close(p->saved);
 	client_table_clear(&p->clients); /* speaks to the hooks */
 	hooks_destroy(p->hooks);
 	gather_destroy(p->gather);
@@ -528,6 +532,8 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 		goto out;
 	}
 	err = broker_check_settings(p, s);
+	if (!err)
+		err = broker_restore(p, &s);
 	if (err)
 		goto out;
 	err = start(p, s);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "plugin/redact.h"
 #include "plugin/settings_private.h"
+#include "plugin/settings_register.h"
 #include "pool/pool.h"
 
 /* ---- counters ---- */
@@ -63,7 +64,9 @@ static void webhook_clear(struct webhook *webhook)
 	free(webhook->shown);
 	credentials_unref(webhook->call.credentials);
 	free(webhook->target);
+	free(webhook->options);
 	transport_settings_unref(webhook->transport);
+	registration_unref(webhook->registration);
 	stats_unref(webhook->stats);
 }
 
@@ -84,9 +87,11 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 	copy.transport = transport_settings_ref(webhook->transport);
 	copy.target =
 		transport_settings_name(webhook->transport, webhook->endpoint);
+	copy.options = strdup(webhook->options ? webhook->options : "");
+	copy.registration = registration_ref(webhook->registration);
 	copy.stats = stats_ref(stats);
 	if ((webhook->name && !copy.name) || !copy.endpoint || !copy.shown ||
-	    !copy.target || !copy.stats) {
+	    !copy.target || !copy.options || !copy.stats) {
 		webhook_clear(&copy);
 		return -ENOMEM;
 	}
@@ -132,9 +137,13 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->call = s->call;
 	credentials_ref(copy->call.credentials);
 	copy->transport = transport_settings_ref(s->transport);
+	copy->persist = s->persist;
+	copy->persist_file = strdup(s->persist_file);
 	copy->admin_socket = strdup(s->admin_socket);
 	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
-	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint))
+	if (!copy->persist_file || !copy->admin_socket ||
+	    (s->mountpoint && !copy->mountpoint) ||
+	    transport_keys_copy(&s->transport_keys, &copy->transport_keys) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->mounts_count; i++) {
 		int err = settings_mount(copy, s->mounts[i].port,
@@ -175,6 +184,39 @@ out:
 	else
 		*ret = copy;
 	return err;
+}
+
+int settings_copy(const struct settings *s, struct settings **ret)
+{
+	return copy_without(s, NULL, ret);
+}
+
+static bool same_call(const struct call_opts *a, const struct call_opts *b)
+{
+	return a->trace == b->trace && a->forward == b->forward &&
+	       credentials_equal(a->credentials, b->credentials);
+}
+
+static bool same_webhook(const struct webhook *a, const struct webhook *b)
+{
+	return a->hook == b->hook && strcmp(a->endpoint, b->endpoint) == 0 &&
+	       a->timeout_ms == b->timeout_ms && a->on_error == b->on_error &&
+	       a->blocking == b->blocking &&
+	       a->cache_refusals == b->cache_refusals &&
+	       a->retries == b->retries &&
+	       a->max_event_age_ms == b->max_event_age_ms &&
+	       a->codec.base64_payload == b->codec.base64_payload &&
+	       a->codec.no_payload == b->codec.no_payload &&
+	       strcmp(a->transport->id, b->transport->id) == 0 &&
+	       same_call(&a->call, &b->call);
+}
+
+void settings_keep_stats(struct webhook *is, const struct webhook *was)
+{
+	if (is->stats == was->stats || !same_webhook(is, was))
+		return;
+	stats_unref(is->stats);
+	is->stats = stats_ref(was->stats);
 }
 
 /* ---- values ---- */
@@ -268,6 +310,7 @@ void settings_unref(struct settings *s)
 		free(s->mounts[i].mountpoint);
 	free(s->mounts);
 	free(s->mountpoint);
+	free(s->persist_file);
 	free(s->admin_socket);
 	credentials_unref(s->call.credentials);
 	transport_keys_clear(&s->transport_keys);

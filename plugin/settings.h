@@ -80,14 +80,17 @@ struct call_opts {
 	bool forward; /* the listener's data, of the two hooks that have them */
 };
 
+struct registration;
+
 /* One endpoint on one hook. */
 struct webhook {
 	enum hook_id hook;
-	char *name;     /* in the configuration; NULL: registered at
+	char *name; /* in the configuration; NULL: registered at
 			      * run time */
-	char *endpoint; /* the URL, verbatim */
-	char *shown;    /* the same without its user and password */
-	char *target;   /* what it is to the pool; not to be shown */
+	struct registration *registration; /* at run time; or NULL. A ref. */
+	char *endpoint;                    /* the URL, verbatim */
+	char *shown;  /* the same without its user and password */
+	char *target; /* what it is to the pool; not to be shown */
 	struct transport_settings *transport; /* how to get there */
 	uint32_t timeout_ms;                  /* `response_timeout` */
 	unsigned on_error;                    /* enum on_error */
@@ -98,6 +101,9 @@ struct webhook {
 	uint32_t retries, max_event_age_ms;
 	struct codec_opts codec;
 	struct call_opts call;
+	/* What of it differs from the program's defaults, as the options of
+	 * `vmq-admin webhooks register`, without secrets: to be shown. */
+	char *options;
 	struct webhook_stats *stats;
 };
 
@@ -146,11 +152,13 @@ struct settings {
 	size_t webhooks; /* in all chains */
 	struct settings_limits limits;
 	struct call_opts call;                /* of who sets none */
-	struct transport_keys transport_keys; /* in the making only */
+	struct transport_keys transport_keys; /* likewise */
 	/* Of webhooks that set nothing of their own. */
 	struct transport_settings *transport;
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
+	bool persist;            /* see settings_saved.h */
+	char *persist_file;
 	unsigned default_policy, read_checks, publish_denied;
 	char *mountpoint; /* of every listener not among `mounts`; or NULL */
 	struct listener_mount *mounts;
@@ -179,7 +187,8 @@ const char *settings_mountpoint(const struct settings *s, unsigned port);
 
 /* A copy of `s` with one webhook more, at the end of its chain; `hook` is
  * copied; its name and stats are ignored, and retries, age, transport and
- * what its calls carry are those of `s`. Returns 0; -EEXIST (the hook has that endpoint);
+ * what its calls carry are those of `s`. With more of its own, and remembering
+ * what it was given: settings_register.h. Returns 0; -EEXIST (the hook has that endpoint);
  * -EINVAL (URL, timeout, too many) with `reterr`; or -ENOMEM. */
 int settings_with(const struct settings *s, const struct webhook *hook,
 		  struct settings **ret, struct conf_error *reterr);
@@ -227,5 +236,6 @@ void settings_unref(struct settings *s); /* NULL is fine */
 #define SETTINGS_REFUSALS_SHARE          8 /* the part of it that they have */
 #define SETTINGS_JITTER_MAX              100
 #define SETTINGS_ADMIN_SOCKET            "/run/mosquitto/vmq_webhooks.sock"
+#define SETTINGS_PERSIST_FILE            "/var/lib/mosquitto/vmq_webhooks.registered"
 
 #endif /* PLUGIN_SETTINGS_H */

@@ -17,6 +17,13 @@ struct settings *settings_new(void);
 int settings_append(struct settings *s, const struct webhook *webhook,
 		    struct webhook_stats *stats);
 
+/* A copy to add to. Returns 0 or -ENOMEM. */
+int settings_copy(const struct settings *s, struct settings **ret);
+
+/* `is` shares the counters of `was`, and with them what the cache holds, if
+ * the two are the same in all that is set. */
+void settings_keep_stats(struct webhook *is, const struct webhook *was);
+
 /* Say what the listener on `port` mounts. Returns 0 or -ENOMEM. */
 int settings_mount(struct settings *s, unsigned port, const char *mountpoint);
 
@@ -53,5 +60,44 @@ int call_draft_finish(struct call_draft *draft, const struct settings *s,
 
 /* What calls of that hook carry by what was set for all; borrowed. */
 struct call_opts settings_call_of(const struct settings *s, enum hook_id hook);
+
+/* ---- settings_table.c: webhooks in the making ---- */
+
+#define DRAFT_UNSET UINT32_MAX
+
+/* A webhook of which some keys were read. */
+struct draft {
+	struct draft *next; /* by name */
+	char *name;         /* of a registration: NULL, or for messages only */
+	char *place;        /* where the first of its keys stands; or NULL */
+	unsigned hook;      /* HOOK_COUNT: not yet */
+	char *endpoint;
+	bool base64encode, no_payload, blocking, cache_refusals;
+	uint32_t response_timeout;
+	uint32_t retries, max_event_age; /* DRAFT_UNSET: those of all */
+	unsigned on_error;
+	struct call_draft call;
+	struct transport_keys transport;
+	struct registration *registration; /* borrowed; NULL: of the file */
+};
+
+/* The keys that a webhook has beside settings_call_keys and those below. */
+extern const struct conf_directive settings_webhook_keys[];
+
+/* Both texts are copied and may be NULL. NULL: no memory. */
+struct draft *draft_new(const char *name, const char *place);
+void draft_free(struct draft *d);
+
+/* Make it a webhook at the end of its chain. Returns 0; or -EINVAL or -ENOMEM
+ * with `reterr`. */
+int draft_append(struct settings *s, struct draft *d,
+		 struct conf_error *reterr);
+
+/* ---- settings_show.c ---- */
+
+/* What becomes of `d` on `s`, calls carrying `call`, as a webhook's `options`
+ * has it: malloc'd; NULL without memory. */
+char *draft_show(const struct draft *d, const struct settings *s,
+		 const struct call_opts *call);
 
 #endif /* PLUGIN_SETTINGS_PRIVATE_H */

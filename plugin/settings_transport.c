@@ -109,9 +109,47 @@ static void drop_pairs(const struct transport_keys *keys,
 			NULL;
 }
 
-/* All borrowed. A text that is empty becomes NULL. */
-static struct transport_keys merge(const struct transport_keys *keys,
-				   const struct transport_keys *defaults)
+bool transport_keys_unset(const struct transport_keys *keys)
+{
+	struct transport_keys copy = *keys;
+
+	for (int i = 0; i < TEXTS; i++) {
+		if (*text_at(&copy, i))
+			return false;
+	}
+	for (int i = 0; i < NUMBERS; i++) {
+		if (*number_at(&copy, i) != TRANSPORT_UNSET)
+			return false;
+	}
+	return true;
+}
+
+int transport_keys_copy(const struct transport_keys *keys,
+			struct transport_keys *ret)
+{
+	struct transport_keys copy = *keys;
+	int err = 0;
+
+	for (int i = 0; i < TEXTS; i++) {
+		char **text = text_at(&copy, i);
+
+		if (!*text)
+			continue;
+		*text = strdup(*text);
+		if (!*text)
+			err = -ENOMEM;
+	}
+	if (err) {
+		transport_keys_clear(&copy);
+		transport_keys_init(&copy);
+	}
+	*ret = copy;
+	return err;
+}
+
+struct transport_keys transport_keys_merged(
+	const struct transport_keys *keys,
+	const struct transport_keys *defaults)
 {
 	struct transport_keys all = *keys, base;
 
@@ -395,7 +433,7 @@ static void make_id(struct transport_keys *all, struct transport_settings *t)
 	bool is_default = true;
 
 	transport_keys_init(&none);
-	none = merge(&none, NULL);
+	none = transport_keys_merged(&none, NULL);
 	none.depth = all->depth; /* has no effect */
 	crypto_generichash_init(&state, NULL, 0, sizeof(digest));
 	for (int i = 0; i < TEXTS; i++) {
@@ -451,7 +489,7 @@ int transport_settings_load(const struct transport_keys *keys,
 			    struct transport_settings **ret,
 			    char reterr[static 256])
 {
-	struct transport_keys all = merge(keys, defaults);
+	struct transport_keys all = transport_keys_merged(keys, defaults);
 	struct transport_settings *t = calloc(1, sizeof(*t));
 	int err;
 

@@ -13,20 +13,22 @@
 struct log_mail {
 	struct mail mail; /* first */
 	struct hooks *hooks;
-	char line[512];
+	int level;
+	char line[768];
 };
 
 static void log_now(struct mail *self)
 {
 	struct log_mail *mail = (struct log_mail *)self;
 
-	hooks_log(mail->hooks, LOG_LEVEL_INFO, "%s", mail->line);
+	hooks_log(mail->hooks, mail->level, "%s", mail->line);
 	free(mail);
 }
 
-void admin_log_change(struct admin_commands *commands,
+/* `why` may be NULL. */
+static void post_line(struct admin_commands *commands, int level,
 		      const struct admin_peer *peer, const char *done,
-		      const char *hook, const char *endpoint)
+		      const char *hook, const char *endpoint, const char *why)
 {
 	struct log_mail *mail = calloc(1, sizeof(*mail));
 	char *shown = redact_url(endpoint);
@@ -43,9 +45,11 @@ void admin_log_change(struct admin_commands *commands,
 			 (unsigned long long)commands->unlogged);
 	mail->mail.receive = log_now;
 	mail->hooks = commands->hooks;
+	mail->level = level;
 	snprintf(mail->line, sizeof(mail->line),
-		 "admin: %s hook=%s by uid %ld pid %ld%s: endpoint=%s", done,
-		 hook, (long)peer->uid, (long)peer->pid, missing, shown);
+		 "admin: %s hook=%s by uid %ld pid %ld%s: endpoint=%s%s%s",
+		 done, hook, (long)peer->uid, (long)peer->pid, missing, shown,
+		 why ? ": " : "", why ? why : "");
 	free(shown);
 	if (mailbox_post(pool_owner_box(hooks_pool(commands->hooks)),
 			 &mail->mail) != 0) {
@@ -54,6 +58,20 @@ void admin_log_change(struct admin_commands *commands,
 	} else {
 		commands->unlogged = 0;
 	}
+}
+
+void admin_log_change(struct admin_commands *commands,
+		      const struct admin_peer *peer, const char *done,
+		      const char *hook, const char *endpoint)
+{
+	post_line(commands, LOG_LEVEL_INFO, peer, done, hook, endpoint, NULL);
+}
+
+void admin_log_warning(struct admin_commands *commands,
+		       const struct admin_peer *peer, const char *done,
+		       const char *hook, const char *endpoint, const char *why)
+{
+	post_line(commands, LOG_LEVEL_WARN, peer, done, hook, endpoint, why);
 }
 
 /* " name=value", cut where it does not fit. */

@@ -18,6 +18,11 @@ void admin_log_change(struct admin_commands *commands,
 		      const struct admin_peer *peer, const char *done,
 		      const char *hook, const char *endpoint);
 
+/* Likewise a warning, and what of. */
+void admin_log_warning(struct admin_commands *commands,
+		       const struct admin_peer *peer, const char *done,
+		       const char *hook, const char *endpoint, const char *why);
+
 /* Broker's thread. */
 void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
 		       const struct hooks_selection *selection, size_t entries);

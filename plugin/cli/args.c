@@ -39,12 +39,16 @@ static const char usage_show[] =
 	"  the broker.\n\n"
 	"Options\n\n"
 	"  --origin\n"
-	"     Name the origin with --format=json, too.\n" EVERYWHERE;
+	"     Name the origin with --format=json, too.\n"
+	"  --all\n"
+	"     Show what else is set, as options of `register`; secrets are\n"
+	"     ***.\n" EVERYWHERE;
 
 static const char usage_register[] =
 	"Usage: vmq-admin webhooks register hook=<hook> endpoint=<url>\n\n"
 	"  Register an endpoint on a hook, after those that are there. It is\n"
-	"  called from now on until it is deregistered or the broker ends.\n\n"
+	"  called from now on until it is deregistered or the broker ends;\n"
+	"  with vmq_webhooks.persist = on after the next start, too.\n\n"
 	"Options\n\n"
 	"  --base64payload=true|false\n"
 	"     Payloads travel in base64. Default: true.\n"
@@ -52,7 +56,18 @@ static const char usage_register[] =
 	"     Leave the payload out of auth_on_publish and\n"
 	"     auth_on_publish_m5. Default: false.\n"
 	"  --response_timeout=<milliseconds>\n"
-	"     Bound of a whole call. Default: 5000.\n" EVERYWHERE;
+	"     Bound of a whole call. Default: 5000.\n"
+	"  --<key>=<value>\n"
+	"     Any other key of a webhook in docs/configuration.md:\n"
+	"     on_error, blocking, cache_refusals, retries, max_event_age,\n"
+	"     header.<Name>, header_file.<Name>, secret, secret_file,\n"
+	"     signing_key_file, trace, forward_connection_opts, cafile,\n"
+	"     certfile, keyfile, keyfile_password, keyfile_password_file,\n"
+	"     verify_peer, tls_version, use_crls, crlfile, sni,\n"
+	"     pinned_public_key, http_version, proxy, no_proxy,\n"
+	"     connect_timeout, max_reply, dns_timeout, connection_lifetime.\n"
+	"     Others on this machine may see a command line: for secrets use\n"
+	"     those that name a file.\n" EVERYWHERE;
 
 static const char usage_deregister[] =
 	"Usage: vmq-admin webhooks deregister hook=<hook> endpoint=<url>\n\n"

@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 enum {
-	ARGS_MAX = 32
+	ARGS_MAX = 66 /* as many as the broker takes */
 };
 
 enum format {

@@ -353,7 +353,7 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 		     "blocking_budget, breaker_failures, breaker_open, "
 		     "max_queue, max_queue_bytes, retries, max_event_age, "
 		     "drain_timeout, cache_max_bytes, cache_jitter, "
-		     "admin_socket, "
+		     "admin_socket, persist, persist_file, "
 		     "default_policy, read_checks, publish_denied, "
 		     "mountpoint, " TRANSPORT ", " CALL
 		     "; did you mean \"vmq_webhooks.pool_timeout\"?");
