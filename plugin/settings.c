@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "plugin/hook_table.h"
 #include "plugin/redact.h"
 #include "plugin/settings_private.h"
 #include "plugin/settings_register.h"
@@ -197,14 +198,21 @@ static bool same_call(const struct call_opts *a, const struct call_opts *b)
 	       credentials_equal(a->credentials, b->credentials);
 }
 
+/* Who is asked has no use for these. */
+static bool same_telling(const struct webhook *a, const struct webhook *b)
+{
+	return hook_table[a->hook].kind == HOOK_ASKS ||
+	       (a->retries == b->retries &&
+		a->max_event_age_ms == b->max_event_age_ms);
+}
+
 static bool same_webhook(const struct webhook *a, const struct webhook *b)
 {
 	return a->hook == b->hook && strcmp(a->endpoint, b->endpoint) == 0 &&
 	       a->timeout_ms == b->timeout_ms && a->on_error == b->on_error &&
 	       a->blocking == b->blocking &&
 	       a->cache_refusals == b->cache_refusals &&
-	       a->retries == b->retries &&
-	       a->max_event_age_ms == b->max_event_age_ms &&
+	       same_telling(a, b) &&
 	       a->codec.base64_payload == b->codec.base64_payload &&
 	       a->codec.no_payload == b->codec.no_payload &&
 	       strcmp(a->transport->id, b->transport->id) == 0 &&
