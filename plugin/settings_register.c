@@ -242,8 +242,6 @@ static int add(struct settings *s, struct registration *r,
 	struct draft *d;
 	int err;
 
-	if (settings_find(s, r->hook, r->endpoint))
-		return -EEXIST;
 	if (s->webhooks >= SETTINGS_WEBHOOKS_MAX) {
 		snprintf(reterr->text, sizeof(reterr->text),
 			 "more than %d webhooks", SETTINGS_WEBHOOKS_MAX);
@@ -257,6 +255,8 @@ static int add(struct settings *s, struct registration *r,
 		return out_of_memory(reterr);
 	d->registration = r;
 	err = fill(d, r, reterr);
+	if (!err && settings_find(s, r->hook, r->endpoint))
+		err = -EEXIST;
 	if (!err)
 		err = draft_append(s, d, reterr);
 	draft_free(d);
@@ -269,8 +269,6 @@ int settings_register(const struct settings *s, struct registration *r,
 	struct settings *copy;
 	int err;
 
-	if (settings_find(s, r->hook, r->endpoint))
-		return -EEXIST;
 	err = settings_copy(s, &copy);
 	if (err)
 		return out_of_memory(reterr);
@@ -303,13 +301,14 @@ static int add_or_skip(struct settings *s, struct registration *r,
 		       settings_skip_fn *skip, void *arg,
 		       struct conf_error *reterr)
 {
-	int err = add(s, r, reterr);
+	int err;
 
-	if (err == -EEXIST) {
+	if (settings_find(s, r->hook, r->endpoint)) {
 		if (skip)
 			skip(r, arg);
 		return 0;
 	}
+	err = add(s, r, reterr);
 	if (err)
 		name_webhook(reterr, r);
 	return err;
