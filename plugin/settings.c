@@ -211,8 +211,7 @@ static bool same_webhook(const struct webhook *a, const struct webhook *b)
 	return a->hook == b->hook && strcmp(a->endpoint, b->endpoint) == 0 &&
 	       a->timeout_ms == b->timeout_ms && a->on_error == b->on_error &&
 	       a->blocking == b->blocking &&
-	       a->cache_refusals == b->cache_refusals &&
-	       same_telling(a, b) &&
+	       a->cache_refusals == b->cache_refusals && same_telling(a, b) &&
 	       a->codec.base64_payload == b->codec.base64_payload &&
 	       a->codec.no_payload == b->codec.no_payload &&
 	       strcmp(a->transport->id, b->transport->id) == 0 &&

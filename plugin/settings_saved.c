@@ -354,11 +354,13 @@ static int register_all(struct entries *all, const struct settings *s,
 			settings_skip_fn *skip, void *arg,
 			struct settings **ret, struct conf_error *reterr)
 {
-	struct registration **list = calloc(all->count + 1, sizeof(*list));
+	struct registration **list = calloc(all->count + 1, sizeof(void *));
 	struct entry *e;
 	size_t n = 0;
-	int err = list ? 0 : out_of_memory(reterr);
+	int err = 0;
 
+	if (!list)
+		return out_of_memory(reterr);
 	for (e = all->first; !err && e; e = e->next) {
 		err = finish_entry(e, reterr);
 		list[n++] = e->r;

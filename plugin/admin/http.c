@@ -34,7 +34,8 @@ struct admin_http {
 /* One request and its reply. Lives from request line to end of reply. */
 struct exchange {
 	struct admin_http *http;
-	char *uri;
+	char *uri; /* with secrets, perhaps */
+	size_t uri_len;
 	enum {
 		EXCHANGE_HEAD = 0, /* the head has not been seen yet */
 		EXCHANGE_BODY,     /* its body comes in */
@@ -161,6 +162,7 @@ static void *on_request_line(void *arg, const char *uri,
 		free(ex);
 		return NULL;
 	}
+	ex->uri_len = strlen(uri);
 	ex->http = arg;
 	ex->connection = connection;
 	return ex;
@@ -191,6 +193,7 @@ static void on_exchange_end(void *arg, struct MHD_Connection *connection,
 	if (ex->suspended)
 		stop_waiting(ex);
 	free(ex->reply.body);
+	explicit_bzero(ex->uri, ex->uri_len);
 	free(ex->uri);
 	free(ex);
 }

@@ -11,10 +11,12 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 import threading
+import unittest
 
 from endpoint import DENY, OK, Delay, Drop, Stall, kept
-from host import AUTH, BrokerTest, endpoint_conf
+from host import ALL, AUTH, BrokerTest, endpoint_conf
 
 DONE = {"text": "Done", "type": "text"}
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -364,6 +366,33 @@ class Show(Registering):
         self.assertNotIn("options", b.admin("show").stdout)
 
 
+# The n-th fsync() waits until somebody writes to the n-th FIFO; what that is
+# decides.
+GATE = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int fsync(int fd)
+{
+	static int n;
+	char c = 0, path[256];
+	int gate;
+
+	(void)fd;
+	snprintf(path, sizeof(path), "%s%d", getenv("FSYNC_GATE"), n++);
+	gate = open(path, O_RDONLY);
+	if (gate < 0 || read(gate, &c, 1) != 1)
+		c = 'e';
+	close(gate);
+	errno = EIO;
+	return c == 'e' ? -1 : 0;
+}
+"""
+
+
 class Persist(Registering):
 
     def saving(self, conf=None, **kw):
@@ -529,6 +558,74 @@ class Persist(Registering):
                 done.append(url)
         except (OSError, http.client.HTTPException):
             pass
+
+    def gated(self, b):
+        """Its disk is slow, or fails: see GATE."""
+        self.gate = 0
+        for i in range(10):
+            os.mkfifo(b.path("gate%d" % i))
+        subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o",
+                        b.path("gate.so")], input=GATE, text=True,
+                       check=True)
+        b.env.update(LD_PRELOAD=b.path("gate.so"),
+                     FSYNC_GATE=b.path("gate"))
+
+    def open_gate(self, b, how):
+        """For one fsync(), when it comes."""
+        with open(b.path("gate%d" % self.gate), "w") as f:
+            f.write(how)
+        self.gate += 1
+
+    @unittest.skipIf(os.environ.get("ASAN"), "LD_PRELOAD is the sanitizer's")
+    def test_nobody_waits_for_the_disk(self):
+        """But who registers: calls go on, and so does the rest."""
+        ep = self.endpoint()
+        b = self.saving(endpoint_conf(ep.url, ALL))
+        self.gated(b)
+        b.start()
+        self.addCleanup(b.stop)
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(
+            b.api("register", [("hook", "on_session_expired"),
+                               ("endpoint", "http://h/")], timeout=20)))
+        thread.start()
+        while not os.path.exists(b.path("saved.new")):
+            self.assertTrue(b.alive())
+            self.assertEqual(answers, [])
+        for v in (4, 5):
+            c = self.online(b, "c%d" % v, v)
+            c.publish("t", "x", 1)
+            ep.wait_for(self.hook("on_publish", v))
+        before = len(self.rows(b))
+        self.assertEqual(answers, [])
+        self.open_gate(b, "g")      # of the file
+        self.open_gate(b, "g")      # of its folder
+        thread.join()
+        self.assertEqual(answers, [(200, DONE)])
+        self.assertEqual(len(self.rows(b)), before + 1)
+
+    @unittest.skipIf(os.environ.get("ASAN"), "LD_PRELOAD is the sanitizer's")
+    def test_a_disk_that_fails(self):
+        """Before or after the file was replaced: nothing is registered."""
+        b = self.saving()
+        self.gated(b)
+        b.start()
+        self.addCleanup(b.stop)
+        # either is undone, by a store that goes well
+        for gates in ("egg", "gegg"):
+            before = self.saved(b)
+            answers = []
+            thread = threading.Thread(target=lambda: answers.append(
+                b.admin("register", "hook=on_publish", "endpoint=http://h/")))
+            thread.start()
+            for gate in gates:
+                self.open_gate(b, gate)
+            thread.join()
+            self.assertEqual(answers[0].returncode, 1)
+            self.has(answers[0].stderr, "cannot save it in .*: Input/output")
+            self.assertEqual(self.rows(b), [])
+            self.assertNotIn("http://h/", self.saved(b))
+            self.assertIn(before, self.saved(b))
 
     def test_while_the_broker_is_held(self):
         ep = self.endpoint()
