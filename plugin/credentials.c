@@ -120,38 +120,6 @@ void credentials_unref(struct credentials *c)
 	free(c);
 }
 
-static bool same_headers(const struct credentials *a,
-			 const struct credentials *b)
-{
-	if (a->headers_count != b->headers_count)
-		return false;
-	for (size_t i = 0; i < a->headers_count; i++) {
-		if (strcmp(a->headers[i], b->headers[i]) != 0)
-			return false;
-	}
-	return true;
-}
-
-static bool same_key(const struct signature_key *a,
-		     const struct signature_key *b)
-{
-	return a->asymmetric == b->asymmetric && a->len == b->len &&
-	       memcmp(a->bytes, b->bytes, a->len) == 0;
-}
-
-bool credentials_equal(const struct credentials *a, const struct credentials *b)
-{
-	if (a == b || !a || !b)
-		return a == b;
-	if (!same_headers(a, b) || a->keys.count != b->keys.count)
-		return false;
-	for (size_t i = 0; i < a->keys.count; i++) {
-		if (!same_key(&a->keys.keys[i], &b->keys.keys[i]))
-			return false;
-	}
-	return true;
-}
-
 /* ---- adding ---- */
 
 static bool has_header(const struct credentials *c, const char *name,

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/hook_table.h"
 #include "plugin/redact.h"
 #include "plugin/settings_private.h"
 #include "plugin/settings_register.h"
@@ -192,40 +191,6 @@ int settings_copy(const struct settings *s, struct settings **ret)
 	return copy_without(s, NULL, ret);
 }
 
-static bool same_call(const struct call_opts *a, const struct call_opts *b)
-{
-	return a->trace == b->trace && a->forward == b->forward &&
-	       credentials_equal(a->credentials, b->credentials);
-}
-
-/* Who is asked has no use for these. */
-static bool same_telling(const struct webhook *a, const struct webhook *b)
-{
-	return hook_table[a->hook].kind == HOOK_ASKS ||
-	       (a->retries == b->retries &&
-		a->max_event_age_ms == b->max_event_age_ms);
-}
-
-static bool same_webhook(const struct webhook *a, const struct webhook *b)
-{
-	return a->hook == b->hook && strcmp(a->endpoint, b->endpoint) == 0 &&
-	       a->timeout_ms == b->timeout_ms && a->on_error == b->on_error &&
-	       a->blocking == b->blocking &&
-	       a->cache_refusals == b->cache_refusals && same_telling(a, b) &&
-	       a->codec.base64_payload == b->codec.base64_payload &&
-	       a->codec.no_payload == b->codec.no_payload &&
-	       strcmp(a->transport->id, b->transport->id) == 0 &&
-	       same_call(&a->call, &b->call);
-}
-
-void settings_keep_stats(struct webhook *is, const struct webhook *was)
-{
-	if (is->stats == was->stats || !same_webhook(is, was))
-		return;
-	stats_unref(is->stats);
-	is->stats = stats_ref(was->stats);
-}
-
 /* ---- values ---- */
 
 const struct webhook *settings_find(const struct settings *s, enum hook_id hook,
@@ -235,56 +200,6 @@ const struct webhook *settings_find(const struct settings *s, enum hook_id hook,
 		if (strcmp(s->chain[hook][i].endpoint, endpoint) == 0)
 			return &s->chain[hook][i];
 	return NULL;
-}
-
-static int check_webhook(const struct settings *s,
-			 const struct webhook *webhook,
-			 struct conf_error *reterr)
-{
-	char reason[CONF_REASON_LEN] = "";
-	int err = -EINVAL;
-
-	if (s->webhooks >= SETTINGS_WEBHOOKS_MAX)
-		snprintf(reason, sizeof(reason), "more than %d webhooks",
-			 SETTINGS_WEBHOOKS_MAX);
-	else if (webhook->timeout_ms < SETTINGS_TIMEOUT_MIN_MS ||
-		 webhook->timeout_ms > SETTINGS_TIMEOUT_MAX_MS)
-		snprintf(reason, sizeof(reason),
-			 "response_timeout: allowed: %d to %d (ms)",
-			 SETTINGS_TIMEOUT_MIN_MS, SETTINGS_TIMEOUT_MAX_MS);
-	else
-		err = pool_check_url(webhook->endpoint, reason);
-	if (err == -EINVAL)
-		snprintf(reterr->text, sizeof(reterr->text), "%s", reason);
-	return err;
-}
-
-int settings_with(const struct settings *s, const struct webhook *hook,
-		  struct settings **ret, struct conf_error *reterr)
-{
-	struct webhook added = *hook;
-	struct settings *copy;
-	int err;
-
-	added.name = NULL;
-	added.transport = s->transport;
-	added.retries = s->limits.retries;
-	added.max_event_age_ms = s->limits.max_event_age_ms;
-	added.call = settings_call_of(s, hook->hook);
-	err = check_webhook(s, hook, reterr);
-	if (err)
-		return err;
-	if (settings_find(s, hook->hook, hook->endpoint))
-		return -EEXIST;
-	err = copy_without(s, NULL, &copy);
-	if (err)
-		return err;
-	err = settings_append(copy, &added, NULL);
-	if (err)
-		settings_unref(copy);
-	else
-		*ret = copy;
-	return err;
 }
 
 int settings_without(const struct settings *s, enum hook_id hook,

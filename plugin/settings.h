@@ -185,11 +185,11 @@ int settings_load(const struct settings_opt *opts, size_t n,
  * when it has none. */
 const char *settings_mountpoint(const struct settings *s, unsigned port);
 
-/* A copy of `s` with one webhook more, at the end of its chain; `hook` is
- * copied; its name and stats are ignored, and retries, age, transport and
- * what its calls carry are those of `s`. With more of its own, and remembering
- * what it was given: settings_register.h. Returns 0; -EEXIST (the hook has that endpoint);
- * -EINVAL (URL, timeout, too many) with `reterr`; or -ENOMEM. */
+/* A copy of `s` with one webhook more, at the end of its chain, as by a
+ * registration (settings_register.h): `hook` is copied; its name and stats are
+ * ignored, and retries, age, transport and what its calls carry are those of
+ * `s`. Returns 0; -EEXIST (the hook has that endpoint); -EINVAL (URL, a value,
+ * too many) with `reterr`; or -ENOMEM. */
 int settings_with(const struct settings *s, const struct webhook *hook,
 		  struct settings **ret, struct conf_error *reterr);
 

@@ -20,9 +20,22 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 /* A copy to add to. Returns 0 or -ENOMEM. */
 int settings_copy(const struct settings *s, struct settings **ret);
 
-/* `is` shares the counters of `was`, and with them what the cache holds, if
- * the two are the same in all that is set. */
-void settings_keep_stats(struct webhook *is, const struct webhook *was);
+/* ---- settings_register.c ---- */
+
+/* Add to settings in the making. Returns as settings_register(), `s` unchanged
+ * on failure. */
+int settings_add_registration(struct settings *s, struct registration *r,
+			      struct conf_error *reterr);
+
+/*
+ * Add the webhooks of `old` that were registered at run time to `s`, behind
+ * those of their chains; where `s` has the same hook and endpoint that counts.
+ * What their registrations do not say is as in `s`. Their counters are new.
+ * Returns 0; or -EINVAL, with the webhook named (too many, a file that is
+ * gone), or -ENOMEM, with `reterr`.
+ */
+int settings_keep_runtime(struct settings *s, const struct settings *old,
+			  struct conf_error *reterr);
 
 /* Say what the listener on `port` mounts. Returns 0 or -ENOMEM. */
 int settings_mount(struct settings *s, unsigned port, const char *mountpoint);

@@ -235,9 +235,8 @@ static int fill(struct draft *d, const struct registration *r,
 	return err;
 }
 
-/* Add to settings in the making. Returns as settings_register(). */
-static int add(struct settings *s, struct registration *r,
-	       struct conf_error *reterr)
+int settings_add_registration(struct settings *s, struct registration *r,
+			      struct conf_error *reterr)
 {
 	struct draft *d;
 	int err;
@@ -272,7 +271,7 @@ int settings_register(const struct settings *s, struct registration *r,
 	err = settings_copy(s, &copy);
 	if (err)
 		return out_of_memory(reterr);
-	err = add(copy, r, reterr);
+	err = settings_add_registration(copy, r, reterr);
 	if (err)
 		settings_unref(copy);
 	else
@@ -308,7 +307,7 @@ static int add_or_skip(struct settings *s, struct registration *r,
 			skip(r, arg);
 		return 0;
 	}
-	err = add(s, r, reterr);
+	err = settings_add_registration(s, r, reterr);
 	if (err)
 		name_webhook(reterr, r);
 	return err;
@@ -334,44 +333,76 @@ int settings_register_list(const struct settings *s,
 	return err;
 }
 
-static void keep_stats(struct settings *s, const struct webhook *was)
+int settings_keep_runtime(struct settings *s, const struct settings *old,
+			  struct conf_error *reterr)
 {
-	enum hook_id hook = was->hook;
+	int err = 0;
 
-	for (size_t i = 0; i < s->chained[hook]; i++) {
-		struct webhook *is = &s->chain[hook][i];
-
-		if (is->registration == was->registration)
-			settings_keep_stats(is, was);
-	}
-}
-
-int settings_register_again(const struct settings *s,
-			    const struct settings *old, settings_skip_fn *skip,
-			    void *arg, struct settings **ret,
-			    struct conf_error *reterr)
-{
-	struct settings *copy;
-	int err;
-
-	err = settings_copy(s, &copy);
-	if (err)
-		return out_of_memory(reterr);
 	for (int h = 0; h < HOOK_COUNT; h++) {
 		for (size_t i = 0; !err && i < old->chained[h]; i++) {
-			const struct webhook *was = &old->chain[h][i];
+			const struct webhook *w = &old->chain[h][i];
 
-			if (!was->registration)
-				continue;
-			err = add_or_skip(copy, was->registration, skip, arg,
-					  reterr);
-			if (!err)
-				keep_stats(copy, was);
+			if (w->registration)
+				err = add_or_skip(s, w->registration, NULL,
+						  NULL, reterr);
 		}
 	}
+	return err;
+}
+
+/* ---- from a webhook ---- */
+
+static int add_option(struct registration *r, const char *key,
+		      const char *value, struct conf_error *reterr)
+{
+	char why[CONF_REASON_LEN] = "";
+	int err = registration_add(r, key, key, value, why);
+
 	if (err)
-		settings_unref(copy);
-	else
-		*ret = copy;
+		snprintf(reterr->text, sizeof(reterr->text), "%s: %s", key,
+			 why);
+	return err;
+}
+
+static int add_options(struct registration *r, const struct webhook *hook,
+		       struct conf_error *reterr)
+{
+	static const char *const words[] = { "deny", "next", "allow" };
+	const struct {
+		const char *key, *value;
+		bool differs;
+	} options[] = {
+		{ "base64encode", "off", !hook->codec.base64_payload },
+		{ "no_payload", "on", hook->codec.no_payload },
+		{ "on_error", words[hook->on_error], hook->on_error != 0 },
+		{ "blocking", "on", hook->blocking },
+		{ "cache_refusals", "on", hook->cache_refusals },
+	};
+	char ms[16];
+	int err;
+
+	snprintf(ms, sizeof(ms), "%u", hook->timeout_ms);
+	err = add_option(r, "response_timeout", ms, reterr);
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (!err && options[i].differs)
+			err = add_option(r, options[i].key, options[i].value,
+					 reterr);
+	}
+	return err;
+}
+
+int settings_with(const struct settings *s, const struct webhook *hook,
+		  struct settings **ret, struct conf_error *reterr)
+{
+	struct registration *r;
+	int err;
+
+	err = registration_create(&r, hook->hook, hook->endpoint);
+	if (err)
+		return out_of_memory(reterr);
+	err = add_options(r, hook, reterr);
+	if (!err)
+		err = settings_register(s, r, ret, reterr);
+	registration_unref(r);
 	return err;
 }

@@ -59,23 +59,12 @@ int settings_register(const struct settings *s, struct registration *r,
 /* Of a registration that `s` has no need of: its hook has that endpoint. */
 typedef void settings_skip_fn(const struct registration *r, void *arg);
 
-/* A copy of `s` with the webhooks of `list`, in that order. */
+/* A copy of `s` with the webhooks of `list`, in that order. Returns as
+ * settings_register(), but never -EEXIST: those are told to `skip`, which may
+ * be NULL. */
 int settings_register_list(const struct settings *s,
 			   struct registration *const *list, size_t n,
 			   settings_skip_fn *skip, void *arg,
 			   struct settings **ret, struct conf_error *reterr);
-
-/*
- * A copy of `s` with the webhooks that were registered on `old` at run time,
- * made anew by the defaults of `s`; those that come out the same keep their
- * counters and what the cache holds of them. What `s` has already is left to
- * it, and told to `skip`, which may be NULL.
- * Returns 0; -EINVAL with `reterr` naming the webhook (a file that it names is
- * gone, perhaps); or -ENOMEM.
- */
-int settings_register_again(const struct settings *s,
-			    const struct settings *old, settings_skip_fn *skip,
-			    void *arg, struct settings **ret,
-			    struct conf_error *reterr);
 
 #endif /* PLUGIN_SETTINGS_REGISTER_H */

@@ -147,9 +147,9 @@ int transport_keys_copy(const struct transport_keys *keys,
 	return err;
 }
 
-struct transport_keys transport_keys_merged(
-	const struct transport_keys *keys,
-	const struct transport_keys *defaults)
+/* All borrowed. A text that is empty becomes NULL. */
+static struct transport_keys merge(const struct transport_keys *keys,
+				   const struct transport_keys *defaults)
 {
 	struct transport_keys all = *keys, base;
 
@@ -175,6 +175,13 @@ struct transport_keys transport_keys_merged(
 			*number = *number_at(&last, i);
 	}
 	return all;
+}
+
+struct transport_keys transport_keys_merged(
+	const struct transport_keys *keys,
+	const struct transport_keys *defaults)
+{
+	return merge(keys, defaults);
 }
 
 /* ---- checks of one value ---- */
@@ -433,7 +440,7 @@ static void make_id(struct transport_keys *all, struct transport_settings *t)
 	bool is_default = true;
 
 	transport_keys_init(&none);
-	none = transport_keys_merged(&none, NULL);
+	none = merge(&none, NULL);
 	none.depth = all->depth; /* has no effect */
 	crypto_generichash_init(&state, NULL, 0, sizeof(digest));
 	for (int i = 0; i < TEXTS; i++) {
@@ -489,7 +496,7 @@ int transport_settings_load(const struct transport_keys *keys,
 			    struct transport_settings **ret,
 			    char reterr[static 256])
 {
-	struct transport_keys all = transport_keys_merged(keys, defaults);
+	struct transport_keys all = merge(keys, defaults);
 	struct transport_settings *t = calloc(1, sizeof(*t));
 	int err;
 

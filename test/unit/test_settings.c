@@ -1067,8 +1067,10 @@ static void what_is_wrong_is_not_added(void **state)
 	assert_int_equal(settings_with(s, &more, &t, &error), -EINVAL);
 	more.timeout_ms = 600001;
 	assert_int_equal(settings_with(s, &more, &t, &error), -EINVAL);
-	assert_string_equal(error.text,
-			    "response_timeout: allowed: 1 to 600000 (ms)");
+	assert_string_equal(
+		error.text,
+		"response_timeout: \"600001\" is no whole number in "
+		"range; allowed: 1 to 600000 (ms, without a unit)");
 }
 
 static void what_is_not_there_is_not_removed(void **state)

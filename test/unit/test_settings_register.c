@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "plugin/hook_table.h"
+#include "plugin/settings_private.h"
 #include "plugin/settings_register.h"
 
 #define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -192,6 +193,18 @@ static void split(const char *option, char *key, char *value, size_t size)
 		 strcmp(equals, "=@") == 0 ? file : equals + 1);
 }
 
+static void same_credentials(const struct credentials *a,
+			     const struct credentials *b)
+{
+	assert_int_equal(!a, !b);
+	if (!a)
+		return;
+	assert_int_equal(a->headers_count, b->headers_count);
+	for (size_t i = 0; i < a->headers_count; i++)
+		assert_string_equal(a->headers[i], b->headers[i]);
+	assert_memory_equal(&a->keys, &b->keys, sizeof(a->keys));
+}
+
 static void same_as_configured(const char *option, const char *as,
 			       enum hook_id hook)
 {
@@ -228,8 +241,7 @@ static void same_as_configured(const char *option, const char *as,
 	assert_int_equal(is->codec.base64_payload, was->codec.base64_payload);
 	assert_int_equal(is->call.trace, was->call.trace);
 	assert_int_equal(is->call.forward, was->call.forward);
-	assert_true(
-		credentials_equal(is->call.credentials, was->call.credentials));
+	same_credentials(is->call.credentials, was->call.credentials);
 	settings_unref(configured);
 }
 
@@ -494,53 +506,69 @@ static void secrets_are_not_shown(void **state)
 
 /* ---- once more ---- */
 
-static struct settings *again(const struct settings *on, settings_skip_fn *skip,
-			      void *arg)
+/* Settings just loaded, and what `s` has of run time. */
+static int again(const struct settings_opt *opts, size_t n,
+		 struct settings **ret)
 {
-	struct settings *ret = NULL;
+	struct settings *now;
+	int err;
 
-	if (settings_register_again(on, s, skip, arg, &ret, &error) != 0)
-		fail_msg("%s", error.text);
-	return ret;
+	assert_int_equal(settings_load(opts, n, &now, &error), 0);
+	err = settings_keep_runtime(now, s, &error);
+	if (err)
+		settings_unref(now);
+	else
+		*ret = now;
+	return err;
 }
 
-static struct settings *others(const struct settings_opt *opts, size_t n)
-{
-	struct settings *ret;
-
-	assert_int_equal(settings_load(opts, n, &ret, &error), 0);
-	return ret;
-}
-
-static void they_are_made_anew_and_keep_their_counters(void **state)
+static void they_are_made_anew_on_other_settings(void **state)
 {
 	const struct settings_opt opts[] = {
 		{ "vmq_webhooks.w.hook", "on_publish" },
 		{ "vmq_webhooks.w.endpoint", "http://file/" },
 		{ "vmq_webhooks.retries", "9" },
+		{ "vmq_webhooks.header.B", "all" },
 	};
-	struct settings *on = others(opts, 3), *more;
+	const struct webhook *w;
+	struct settings *now;
 
 	(void)state;
 	assert_int_equal(ADD(HOOK_ON_PUBLISH, "header.A=x", "retries=2"), 0);
 	assert_int_equal(ADD(HOOK_ON_REGISTER, "trace=on"), 0);
-	assert_int_equal(ADD(HOOK_AUTH_ON_PUBLISH, "sni=h"), 0);
-	more = again(on, NULL, NULL);
-	assert_int_equal(more->webhooks, 4);
+	assert_int_equal(again(opts, 4, &now), 0);
+	assert_int_equal(now->webhooks, 3);
 	/* behind those of the file */
-	assert_string_equal(more->chain[HOOK_ON_PUBLISH][0].endpoint,
+	assert_string_equal(now->chain[HOOK_ON_PUBLISH][0].endpoint,
 			    "http://file/");
-	assert_ptr_equal(settings_find(more, HOOK_ON_PUBLISH, URL)->stats,
-			 registered(HOOK_ON_PUBLISH)->stats);
-	assert_ptr_equal(settings_find(more, HOOK_AUTH_ON_PUBLISH, URL)->stats,
-			 registered(HOOK_AUTH_ON_PUBLISH)->stats);
-	/* it has other retries now */
-	assert_int_equal(settings_find(more, HOOK_ON_REGISTER, URL)->retries,
-			 9);
-	assert_ptr_not_equal(settings_find(more, HOOK_ON_REGISTER, URL)->stats,
-			     registered(HOOK_ON_REGISTER)->stats);
-	settings_unref(more);
-	settings_unref(on);
+	w = &now->chain[HOOK_ON_PUBLISH][1];
+	assert_int_equal(w->retries, 2);
+	assert_string_equal(w->call.credentials->headers[0], "A: x");
+	assert_string_equal(w->call.credentials->headers[1], "B: all");
+	assert_ptr_equal(w->registration,
+			 registered(HOOK_ON_PUBLISH)->registration);
+	w = &now->chain[HOOK_ON_REGISTER][0];
+	assert_int_equal(w->retries, 9);
+	assert_true(w->call.trace);
+	settings_unref(now);
+}
+
+static void what_the_file_has_by_now_is_left_to_it(void **state)
+{
+	const struct settings_opt opts[] = {
+		{ "vmq_webhooks.w.hook", "on_publish" },
+		{ "vmq_webhooks.w.endpoint", URL },
+	};
+	struct settings *now;
+
+	(void)state;
+	assert_int_equal(ADD(HOOK_ON_PUBLISH, "retries=1"), 0);
+	assert_int_equal(ADD(HOOK_ON_REGISTER, "retries=1"), 0);
+	assert_int_equal(again(opts, 2, &now), 0);
+	assert_int_equal(now->webhooks, 2);
+	assert_string_equal(settings_find(now, HOOK_ON_PUBLISH, URL)->name,
+			    "w");
+	settings_unref(now);
 }
 
 static void note_skipped(const struct registration *r, void *arg)
@@ -550,49 +578,66 @@ static void note_skipped(const struct registration *r, void *arg)
 	*ret = r;
 }
 
-static void what_the_file_has_by_now_is_left_to_it(void **state)
+static void who_has_it_already_is_told(void **state)
 {
-	const struct settings_opt opts[] = {
-		{ "vmq_webhooks.w.hook", "on_publish" },
-		{ "vmq_webhooks.w.endpoint", URL },
-	};
-	struct settings *on = others(opts, 2), *more;
 	const struct registration *skipped = NULL;
+	struct registration *list[1];
+	struct settings *more;
 
 	(void)state;
 	assert_int_equal(ADD(HOOK_ON_PUBLISH, "retries=1"), 0);
-	assert_int_equal(ADD(HOOK_ON_REGISTER, "retries=1"), 0);
-	more = again(on, note_skipped, &skipped);
-	assert_non_null(skipped);
-	assert_int_equal(skipped->hook, HOOK_ON_PUBLISH);
-	assert_int_equal(more->webhooks, 2);
-	assert_string_equal(settings_find(more, HOOK_ON_PUBLISH, URL)->name,
-			    "w");
+	assert_int_equal(registration_create(&list[0], HOOK_ON_PUBLISH, URL),
+			 0);
+	assert_int_equal(settings_register_list(s, list, 1, note_skipped,
+						&skipped, &more, &error),
+			 0);
+	assert_ptr_equal(skipped, list[0]);
+	assert_int_equal(more->webhooks, 1);
 	settings_unref(more);
-	settings_unref(on);
+	registration_unref(list[0]);
 }
 
 static void what_can_no_longer_be_is_named(void **state)
 {
-	struct settings *more = NULL;
-	char option[96];
+	struct settings *now;
+	char option[96], away[96];
 
 	(void)state;
 	snprintf(option, sizeof(option), "secret_file=%s", file);
+	snprintf(away, sizeof(away), "%s.away", file);
 	assert_int_equal(ADD(HOOK_ON_PUBLISH, option), 0);
-	assert_int_equal(rename(file, "/tmp/test_register.away"), 0);
-	assert_int_equal(
-		settings_register_again(s, s, NULL, NULL, &more, &error),
-		0); /* it has it */
-	settings_unref(more);
-	more = others(NULL, 0);
-	assert_int_equal(
-		settings_register_again(more, s, NULL, NULL, &more, &error),
-		-EINVAL);
+	assert_int_equal(rename(file, away), 0);
+	assert_int_equal(again(NULL, 0, &now), -EINVAL);
 	assert_non_null(strstr(error.text, "hook=on_publish endpoint=" URL
 					   ": --secret_file: "));
-	settings_unref(more);
-	assert_int_equal(rename("/tmp/test_register.away", file), 0);
+	assert_int_equal(rename(away, file), 0);
+	assert_int_equal(again(NULL, 0, &now), 0);
+	settings_unref(now);
+}
+
+/* The other way to register is none of its own. */
+static void a_webhook_is_a_registration(void **state)
+{
+	const struct webhook webhook = {
+		.hook = HOOK_AUTH_ON_PUBLISH,
+		.endpoint = (char[]){ URL },
+		.timeout_ms = 77,
+		.on_error = ON_ERROR_NEXT,
+		.cache_refusals = true,
+		.codec.no_payload = true,
+	};
+	struct settings *now, *more;
+
+	(void)state;
+	assert_int_equal(settings_with(s, &webhook, &more, &error), 0);
+	settings_unref(s);
+	s = more;
+	assert_int_equal(again(NULL, 0, &now), 0);
+	assert_string_equal(
+		settings_find(now, HOOK_AUTH_ON_PUBLISH, URL)->options,
+		"--base64encode=off --no_payload=on --response_timeout=77 "
+		"--on_error=next --cache_refusals=on");
+	settings_unref(now);
 }
 
 static void it_outlives_the_settings_it_was_made_on(void **state)
@@ -633,9 +678,11 @@ int main(void)
 		TEST(no_error_repeats_a_secret),
 		TEST(what_is_shown_is_what_differs),
 		TEST(secrets_are_not_shown),
-		TEST(they_are_made_anew_and_keep_their_counters),
+		TEST(they_are_made_anew_on_other_settings),
 		TEST(what_the_file_has_by_now_is_left_to_it),
+		TEST(who_has_it_already_is_told),
 		TEST(what_can_no_longer_be_is_named),
+		TEST(a_webhook_is_a_registration),
 		TEST(it_outlives_the_settings_it_was_made_on),
 	};
 
