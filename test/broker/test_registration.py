@@ -8,15 +8,18 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import threading
 import unittest
 
 from endpoint import DENY, OK, Delay, Drop, Stall, kept
 from host import ALL, AUTH, BrokerTest, endpoint_conf
+from servers import Servers
 
 DONE = {"text": "Done", "type": "text"}
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -291,6 +294,91 @@ class Options(Registering):
         self.assertEqual([base64.b64decode(r["payload"]).decode()
                           for r in ep.of("on_publish")],
                          ["%d" % i for i in range(100)])
+
+
+    def test_usage_names_every_key(self):
+        """But one that has no effect."""
+        b = self.broker()
+        text = self.refused(b, "on_publish", "http://h/", "--zzzzzz=1",
+                            says="--zzzzzz: no such key; allowed: ")
+        keys = re.search("allowed: ([^;\n]*)", text).group(1).split(", ")
+        usage = b.admin("register", "--help").stdout
+        for key in set(keys) - {"base64encode", "depth"}:
+            self.assertRegex(usage, r"\b%s\b" % key)
+
+
+class Way(Registering):
+    """To endpoints that real servers are."""
+
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.mkdtemp(prefix="vmqtls")
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o755)
+        self.servers = Servers(folder)
+        self.addCleanup(self.servers.stop)
+
+    def flags(self, **files):
+        return ["--%s=%s" % (k, self.servers.path(v))
+                for k, v in files.items()]
+
+    def log_in(self, b, client_id, rc, *flags, server="mtls"):
+        url = self.servers.url(server)
+        self.put(b, "auth_on_register", url, *flags)
+        self.client(b, client_id).connect("u", "p", rc=rc)
+        self.drop(b, "auth_on_register", url)
+
+    def test_client_certificate(self):
+        b = self.broker()
+        with open(self.servers.path("pw"), "w") as f:
+            f.write("s3cret\n")
+        own = self.flags(cafile="ca.pem", certfile="client.pem",
+                         keyfile="client.enc")
+        self.log_in(b, "c1", 5)
+        self.log_in(b, "c2", 5, *self.flags(cafile="ca.pem"))
+        self.log_in(b, "c3", 0, "--keyfile_password=s3cret", *own)
+        self.log_in(b, "c4", 0, *own,
+                    *self.flags(keyfile_password_file="pw"))
+        self.refused(b, "auth_on_register", self.servers.url("mtls"), *own,
+                     says="keyfile: is encrypted: set keyfile_password")
+        self.assertNotIn("s3cret", b.log())
+
+    def test_revoked(self):
+        b = self.broker()
+        ca = self.flags(cafile="ca.pem", crlfile="crl.pem")
+        self.log_in(b, "c1", 0, *ca, server="revoked")
+        self.log_in(b, "c2", 5, "--use_crls=true", *ca, server="revoked")
+        b.wait_log("TLS: .*has been revoked")
+        self.log_in(b, "c3", 0, "--use_crls=true", *ca, server="good")
+
+    def test_they_last(self):
+        """And a file that is gone is told at the next start."""
+        b = self.unstarted({"vmq_webhooks.persist": "on"})
+        b.conf["vmq_webhooks.persist_file"] = b.path("saved")
+        b.start()
+        url = self.servers.url("good")
+        self.put(b, "auth_on_register", url, *self.flags(cafile="ca.pem"))
+        b.stop()
+        b.saved = None
+        b.start()
+        self.online(b, "c1").disconnect()
+        b.stop()
+        b.saved = None
+        os.rename(self.servers.path("ca.pem"), self.servers.path("gone"))
+        self.has(b.refused(), re.escape(b.path("saved")) + r":6: "
+                 r"vmq_webhooks\.r0001\.cafile: the file cannot be read")
+
+    def test_signing_key(self):
+        ep = self.endpoint()
+        b = self.broker(files={"key": "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7Mmk"
+                               "ZcDusAxyuf2A=\n"})
+        self.put(b, "auth_on_register", ep.url,
+                 "--signing_key_file=" + b.path("key"))
+        self.online(b, "c1")
+        self.assertRegex(ep.requests[0].header("webhook-signature"),
+                         r"^v1a,[A-Za-z0-9+/]{86}==$")
+        self.assertEqual(self.shown(b)["auth_on_register", ep.url],
+                         "--signing_key_file=***")
 
 
 class Refusals(Registering):

@@ -254,6 +254,43 @@ static void every_option_does_what_its_key_does(void **state)
 				   every[i].hook);
 }
 
+/* Those with PEM files are in test/broker/test_registration.py. */
+static const char *const elsewhere[] = {
+	"hook", "endpoint", "cafile", "certfile", "keyfile",
+	"keyfile_password", "keyfile_password_file", "crlfile", "use_crls",
+	"depth", "signing_key_file",
+};
+
+static bool is_tried(const char *key)
+{
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++) {
+		if (strcmp(elsewhere[i], key) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+		if (strncmp(every[i].option, key, len) == 0 &&
+		    every[i].option[len] == '=')
+			return true;
+	}
+	return false;
+}
+
+static void no_key_is_left_out(void **state)
+{
+	const struct conf_directive *tables[] = { settings_webhook_keys,
+						  settings_call_keys };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		for (const struct conf_directive *d = tables[i]; d->name; d++) {
+			if (d->type != CONF_NONE && !is_tried(d->name))
+				fail_msg("%s is not tried", d->name);
+		}
+	}
+}
+
 static void options_are_taken_together(void **state)
 {
 	const struct webhook *w;
@@ -664,6 +701,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(without_options_it_is_as_all_are),
 		TEST(every_option_does_what_its_key_does),
+		TEST(no_key_is_left_out),
 		TEST(options_are_taken_together),
 		TEST(its_own_goes_before_what_is_set_for_all),
 		TEST(one_way_is_shared),
