@@ -420,7 +420,7 @@ static bool fits_value(const char *value)
 
 static void put(FILE *to, size_t number, const char *key, const char *value)
 {
-	bool quoted = !strchr(value, '\'');
+	bool quoted = !*value || strchr(value, '#');
 
 	fprintf(to, "vmq_webhooks.r%04zu.%s = %s%s%s\n", number, key,
 		quoted ? "'" : "", value, quoted ? "'" : "");

@@ -241,7 +241,7 @@ static void on_late(struct loop *loop, void *arg)
 	struct admin_reply reply = admin_reply_error(
 		503,
 		"the broker did not get to it within %d s: it is held up, "
-		"perhaps by a slow endpoint; it may still do it",
+		"perhaps by a slow endpoint or disk; it may still do it",
 		ADMIN_ANSWER_MS / 1000);
 
 	(void)loop;

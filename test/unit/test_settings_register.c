@@ -256,9 +256,17 @@ static void every_option_does_what_its_key_does(void **state)
 
 /* Those with PEM files are in test/broker/test_registration.py. */
 static const char *const elsewhere[] = {
-	"hook", "endpoint", "cafile", "certfile", "keyfile",
-	"keyfile_password", "keyfile_password_file", "crlfile", "use_crls",
-	"depth", "signing_key_file",
+	"hook",
+	"endpoint",
+	"cafile",
+	"certfile",
+	"keyfile",
+	"keyfile_password",
+	"keyfile_password_file",
+	"crlfile",
+	"use_crls",
+	"depth",
+	"signing_key_file",
 };
 
 static bool is_tried(const char *key)

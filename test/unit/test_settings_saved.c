@@ -160,10 +160,12 @@ static void what_was_stored_is_there_again(void **state)
 	    "a = 'b' c");
 	add(HOOK_ON_PUBLISH, "http://a/", "secret", SECRET " " SECRET);
 	add(HOOK_AUTH_ON_PUBLISH, "http://h/it's", "on_error", "next");
+	add(HOOK_ON_REGISTER, "http://h/", "proxy", "");
 	store();
 	reopen();
 	is = load();
-	assert_int_equal(is->webhooks, 3);
+	assert_int_equal(is->webhooks, 4);
+	assert_int_equal(is->chained[HOOK_ON_REGISTER], 1);
 	w = &is->chain[HOOK_ON_PUBLISH][0];
 	assert_string_equal(w->endpoint, "http://u:p@h/?a=b==&c=#d");
 	assert_string_equal(w->call.credentials->headers[0],
@@ -181,7 +183,7 @@ static void what_was_stored_is_there_again(void **state)
 	store();
 	reopen();
 	is = load();
-	assert_int_equal(is->webhooks, 3);
+	assert_int_equal(is->webhooks, 4);
 	assert_string_equal(is->chain[HOOK_ON_PUBLISH][0].options,
 			    s->chain[HOOK_ON_PUBLISH][0].options);
 	settings_unref(is);
@@ -202,9 +204,9 @@ static void it_is_the_configurations_own_syntax(void **state)
 	add(HOOK_ON_PUBLISH, "http://h/", "base64payload", "false");
 	store();
 	/* what the configuration has stays there */
-	expect_file(HEAD "\nvmq_webhooks.r0001.hook = 'on_publish'\n"
-			 "vmq_webhooks.r0001.endpoint = 'http://h/'\n"
-			 "vmq_webhooks.r0001.base64encode = 'off'\n");
+	expect_file(HEAD "\nvmq_webhooks.r0001.hook = on_publish\n"
+			 "vmq_webhooks.r0001.endpoint = http://h/\n"
+			 "vmq_webhooks.r0001.base64encode = off\n");
 	settings_unref(s);
 	s = NULL;
 	assert_int_equal(settings_load(&file, 1, &s, &error), 0);
