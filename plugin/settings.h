@@ -85,12 +85,12 @@ struct registration;
 /* One endpoint on one hook. */
 struct webhook {
 	enum hook_id hook;
-	char *name; /* in the configuration; NULL: registered at
-			      * run time */
-	struct registration *registration; /* at run time; or NULL. A ref. */
-	char *endpoint;                    /* the URL, verbatim */
-	char *shown;  /* the same without its user and password */
-	char *target; /* what it is to the pool; not to be shown */
+	/* In the configuration; or NULL: registered at run time, and how. */
+	char *name;
+	struct registration *registration;
+	char *endpoint; /* the URL, verbatim */
+	char *shown;    /* the same without its user and password */
+	char *target;   /* what it is to the pool; not to be shown */
 	struct transport_settings *transport; /* how to get there */
 	uint32_t timeout_ms;                  /* `response_timeout` */
 	unsigned on_error;                    /* enum on_error */

@@ -208,14 +208,18 @@ static const struct conf_section sections[] = {
 
 static const char *const claims[] = { "", NULL };
 
-static int check_url(const char *url, struct conf_error *reterr)
+/* What is wrong with it as a whole. */
+static int refuse_all(struct conf_error *reterr, const struct registration *r,
+		      const char *why)
 {
-	char why[CONF_REASON_LEN] = "";
-	int err = pool_check_url(url, why);
-
-	if (err == -EINVAL)
+	if (r->place)
+		snprintf(reterr->text, sizeof(reterr->text),
+			 "%.512s: vmq_webhooks.%.128s (its first key is "
+			 "here): %s",
+			 r->place, r->name, why);
+	else
 		snprintf(reterr->text, sizeof(reterr->text), "%s", why);
-	return err;
+	return -EINVAL;
 }
 
 static int fill(struct draft *d, const struct registration *r,
@@ -238,17 +242,18 @@ static int fill(struct draft *d, const struct registration *r,
 int settings_add_registration(struct settings *s, struct registration *r,
 			      struct conf_error *reterr)
 {
+	char why[CONF_REASON_LEN] = "";
 	struct draft *d;
 	int err;
 
-	if (s->webhooks >= SETTINGS_WEBHOOKS_MAX) {
-		snprintf(reterr->text, sizeof(reterr->text),
-			 "more than %d webhooks", SETTINGS_WEBHOOKS_MAX);
-		return -EINVAL;
-	}
-	err = check_url(r->endpoint, reterr);
+	snprintf(why, sizeof(why), "more than %d webhooks",
+		 SETTINGS_WEBHOOKS_MAX);
+	if (s->webhooks >= SETTINGS_WEBHOOKS_MAX)
+		return refuse_all(reterr, r, why);
+	err = pool_check_url(r->endpoint, why);
 	if (err)
-		return err == -ENOMEM ? out_of_memory(reterr) : err;
+		return err == -ENOMEM ? out_of_memory(reterr)
+				      : refuse_all(reterr, r, why);
 	d = draft_new(r->name, r->place);
 	if (!d)
 		return out_of_memory(reterr);

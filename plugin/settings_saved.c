@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "plugin/hook_table.h"
 #include "plugin/settings_pem.h"
+#include "pool/pool.h"
 
 struct saved {
 	char *path, *next; /* the file, and what takes its place */
@@ -228,6 +229,7 @@ static const struct conf_directive entry_keys[] = {
 		.name = "endpoint",
 		.type = CONF_STR,
 		.offset = offsetof(struct entry, endpoint),
+		.check = pool_check_url,
 	},
 	{ .name = "*", .type = CONF_CALL, .set = set_option },
 	{ 0 },

@@ -319,6 +319,10 @@ static void what_is_broken_is_named_with_its_line(void **state)
 	load_fails("vmq_webhooks.a.header.A.B = x\n",
 		   "1: vmq_webhooks.a.header.A.B: no such key");
 	load_fails("vmq_webhooks.a.header.\x01 = x\n", "1: ");
+	load_fails("vmq_webhooks.a.hook = on_publish\n"
+		   "vmq_webhooks.a.endpoint = ftp://joe:hunter2@h/\n",
+		   "2: vmq_webhooks.a.endpoint: ");
+	assert_null(strstr(error.text, "hunter2"));
 	load_fails("\nvmq_webhooks.a.hook = on_publish\n",
 		   "2: vmq_webhooks.a (its first key is here): it has no "
 		   "endpoint");
@@ -412,6 +416,40 @@ static void what_the_syntax_cannot_say_is_not_stored(void **state)
 		cannot_store(-EINVAL, "cannot be saved");
 	}
 	settings_unref(bare);
+}
+
+static void too_many_are_named_with_their_line(void **state)
+{
+	const struct settings_opt opts[] = {
+		{ "vmq_webhooks.w.hook", "on_publish" },
+		{ "vmq_webhooks.w.endpoint", "http://file/" },
+	};
+	char whole[256];
+	struct settings *ret;
+	FILE *f;
+
+	(void)state;
+	open_it();
+	f = fopen(path, "w");
+	assert_non_null(f);
+	for (int i = 0; i < SETTINGS_WEBHOOKS_MAX; i++)
+		fprintf(f,
+			"vmq_webhooks.r%04d.hook = on_publish\n"
+			"vmq_webhooks.r%04d.endpoint = http://h/%d\n",
+			i, i, i);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(saved_load(saved, s, NULL, NULL, &ret, &error), 0);
+	settings_unref(ret);
+	settings_unref(s);
+	s = NULL;
+	assert_int_equal(settings_load(opts, 2, &s, &error), 0);
+	assert_int_equal(saved_load(saved, s, NULL, NULL, &ret, &error),
+			 -EINVAL);
+	snprintf(whole, sizeof(whole),
+		 "%s:1999: vmq_webhooks.r0999 (its first key is here): more "
+		 "than 1000 webhooks",
+		 path);
+	assert_int_equal(strncmp(error.text, whole, strlen(whole)), 0);
 }
 
 /* More than can be read again. */
@@ -534,6 +572,7 @@ int main(void)
 		TEST(it_is_repeated_nowhere),
 		TEST(what_is_configured_by_now_is_skipped),
 		TEST(what_the_syntax_cannot_say_is_not_stored),
+		TEST(too_many_are_named_with_their_line),
 		TEST(a_file_has_a_ceiling),
 		TEST(a_folder_that_takes_nothing_leaves_it_as_it_was),
 		TEST(who_is_killed_leaves_a_whole_file),
