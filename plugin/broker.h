@@ -13,6 +13,8 @@
 #include "plugin/event.h"
 #include "plugin/verdict.h"
 
+struct settings;
+
 enum log_level {
 	LOG_LEVEL_DEBUG = 0,
 	LOG_LEVEL_INFO,
@@ -26,6 +28,16 @@ struct modifier_without_effect {
 	const char *name;
 	uint32_t hooks; /* 1u << enum hook_id */
 };
+
+/* One thing to know of a hook on this host, as things are set. */
+enum broker_remark {
+	REMARK_FACT = 0,
+	REMARK_LIMIT, /* it does not fire for everybody, or not at once */
+	REMARK_NEVER, /* it does not fire */
+};
+
+typedef void broker_say_fn(void *arg, enum broker_remark kind,
+			   const char *text);
 
 struct broker_ops {
 	/* Broker's thread, and only from a tick: it may free clients, so
@@ -47,8 +59,13 @@ struct broker_ops {
 	 * milliseconds since 1970. */
 	int64_t (*now_us)(void *ctx);
 	int64_t (*unix_ms)(void *ctx);
+	/* Any thread: say() what is to be known of a hook. NULL: nothing is. */
+	void (*explain)(void *ctx, const struct settings *s, enum hook_id hook,
+			broker_say_fn *say, void *arg);
 	/* Logins may be delayed (Mosquitto 2.1). */
 	bool delays_logins;
+	/* There may be no ticks, ever (Mosquitto before 2.0.15). */
+	bool may_never_tick;
 	/* Said in the log, once per webhook that asks for one. */
 	const struct modifier_without_effect *without_effect;
 	size_t without_effect_count;

@@ -12,6 +12,8 @@
 
 /* ---- counters ---- */
 
+_Static_assert(sizeof(struct webhook_stats) <= 4096, "a page per webhook");
+
 static struct webhook_stats *stats_ref(struct webhook_stats *stats)
 {
 	if (!stats)
@@ -141,8 +143,12 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->persist_file = strdup(s->persist_file);
 	copy->admin_socket = strdup(s->admin_socket);
 	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
+	copy->metrics_listen =
+		s->metrics_listen ? strdup(s->metrics_listen) : NULL;
 	if (!copy->persist_file || !copy->admin_socket ||
 	    (s->mountpoint && !copy->mountpoint) ||
+	    (s->metrics_listen && !copy->metrics_listen) ||
+	    settings_users_copy(&copy->admin_users, &s->admin_users) != 0 ||
 	    transport_keys_copy(&s->transport_keys, &copy->transport_keys) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->mounts_count; i++) {
@@ -234,6 +240,8 @@ void settings_unref(struct settings *s)
 	free(s->mountpoint);
 	free(s->persist_file);
 	free(s->admin_socket);
+	settings_users_clear(&s->admin_users);
+	free(s->metrics_listen);
 	credentials_unref(s->call.credentials);
 	transport_keys_clear(&s->transport_keys);
 	transport_settings_unref(s->transport);

@@ -27,6 +27,7 @@ struct admin_commands {
 	struct errands *errands; /* where settings are changed */
 	struct saved *saved;     /* of their thread; NULL: nothing is saved */
 	uint64_t unlogged;       /* private: changes whose line found no room */
+	unsigned trials;         /* private: dry runs under way */
 };
 
 /* Run `req` and answer `ticket`, now or when the broker's thread is done. */

@@ -14,15 +14,25 @@ static struct admin_reply finish(unsigned status, struct json_writer *w)
 	return reply;
 }
 
-struct admin_reply admin_reply_done(void)
+struct admin_reply admin_reply_text(const char *fmt, ...)
 {
 	struct json_writer w = JSON_WRITER_INIT;
+	char text[512];
+	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
 	json_open(&w, NULL, '{');
-	json_text(&w, "text", bytes_of("Done"));
+	json_text(&w, "text", bytes_of(text));
 	json_text(&w, "type", bytes_of("text"));
 	json_close(&w, '}');
 	return finish(200, &w);
+}
+
+struct admin_reply admin_reply_done(void)
+{
+	return admin_reply_text("Done");
 }
 
 struct admin_reply admin_reply_alert(const char *text)

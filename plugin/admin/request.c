@@ -42,6 +42,46 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.usage = "cache clear [hook=<hook>] [endpoint=<url>] "
 			 "[client-id=<id>] [username=<name>] [--kick]",
 	},
+	[ADMIN_METRICS_SHOW] = {
+		.words = { "metrics", "show" },
+		.usage = "metrics show",
+	},
+	[ADMIN_STATUS] = {
+		.words = { "webhooks", "status" },
+		/* a matter of how people see it */
+		.allowed = BIT(ADMIN_ALL),
+		.usage = "status [--all]",
+	},
+	[ADMIN_EXPLAIN] = {
+		.words = { "webhooks", "explain" },
+		.allowed = BIT(ADMIN_HOOK),
+		.usage = "explain [hook=<hook>]",
+	},
+	[ADMIN_TEST] = {
+		.words = { "webhooks", "test" },
+		.required = BIT(ADMIN_HOOK),
+		.allowed = BIT(ADMIN_ENDPOINT),
+		.fields = true,
+		.usage = "test hook=<hook> [endpoint=<url>] "
+			 "[<field>=<value>...]",
+	},
+	[ADMIN_PAUSE] = {
+		.words = { "webhooks", "pause" },
+		.required = BIT(ADMIN_ENDPOINT),
+		.usage = "pause endpoint=<url>",
+	},
+	[ADMIN_RESUME] = {
+		.words = { "webhooks", "resume" },
+		.required = BIT(ADMIN_ENDPOINT),
+		.usage = "resume endpoint=<url>",
+	},
+	[ADMIN_SESSION_DISCONNECT] = {
+		.words = { "session", "disconnect" },
+		/* VerneMQ's other two are known, to be refused with a reason */
+		.allowed = BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_USERNAME) |
+			   BIT(ADMIN_MOUNTPOINT) | BIT(ADMIN_CLEANUP),
+		.usage = "session disconnect client-id=<id> [username=<name>]",
+	},
 };
 
 enum arg_type {
@@ -59,10 +99,12 @@ static const struct {
 	[ADMIN_ENDPOINT] = { "endpoint", TYPE_TEXT },
 	[ADMIN_CLIENT_ID] = { "client-id", TYPE_TEXT },
 	[ADMIN_USERNAME] = { "username", TYPE_TEXT },
+	[ADMIN_MOUNTPOINT] = { "mountpoint", TYPE_TEXT },
 	[ADMIN_RESET] = { "--reset", TYPE_SWITCH },
 	[ADMIN_ORIGIN] = { "--origin", TYPE_SWITCH },
 	[ADMIN_ALL] = { "--all", TYPE_SWITCH },
 	[ADMIN_KICK] = { "--kick", TYPE_SWITCH },
+	[ADMIN_CLEANUP] = { "--cleanup", TYPE_SWITCH },
 	[ADMIN_FORMAT] = { "--format", TYPE_FORMAT },
 };
 
@@ -301,6 +343,36 @@ static int add_option(struct admin_request *req, const char *flag,
 	return 0;
 }
 
+static int take_field(struct admin_request *req, const char *name,
+		      const char *text, char reterr[static ADMIN_ERROR_LEN])
+{
+	for (size_t i = 0; i < req->fields_count; i++) {
+		if (strcmp(req->fields[i].name, name) == 0)
+			return refuse(-EINVAL, reterr, "%.100s is given twice",
+				      name);
+	}
+	if (req->fields_count == ADMIN_FIELDS)
+		return refuse(-EINVAL, reterr, "more than %d fields",
+			      ADMIN_FIELDS);
+	req->fields[req->fields_count++] = (struct admin_field){ name, text };
+	return 0;
+}
+
+/* An argument that is in no table. `text` NULL: it stands alone. */
+static int take_other(struct admin_request *req, const char *name,
+		      const char *text, char reterr[static ADMIN_ERROR_LEN])
+{
+	const struct admin_command_def *def;
+	bool flag = strncmp(name, "--", 2) == 0;
+
+	def = &admin_command_table[req->command];
+	if (def->options && flag)
+		return add_option(req, name, text, reterr);
+	if (def->fields && !flag)
+		return take_field(req, name, text ? text : "", reterr);
+	return unknown_arg(def, name, reterr);
+}
+
 /* One `key=value`, `--flag=value` or `--flag`. */
 static int parse_arg(char *text, struct admin_request *req,
 		     char reterr[static ADMIN_ERROR_LEN])
@@ -316,11 +388,8 @@ static int parse_arg(char *text, struct admin_request *req,
 	if (!decode(text) || (equals && !decode(equals)))
 		return refuse(-EINVAL, reterr,
 			      "a bad %%-escape in the arguments");
-	if (!is_known(def, text, &arg)) {
-		if (def->options && strncmp(text, "--", 2) == 0)
-			return add_option(req, text, equals, reterr);
-		return unknown_arg(def, text, reterr);
-	}
+	if (!is_known(def, text, &arg))
+		return take_other(req, text, equals, reterr);
 	value = &req->args[arg];
 	if (value->given)
 		return refuse(-EINVAL, reterr, "%s is given twice", text);

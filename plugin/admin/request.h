@@ -19,6 +19,13 @@ enum admin_command {
 	ADMIN_DEREGISTER,
 	ADMIN_CACHE_SHOW,
 	ADMIN_CACHE_CLEAR,
+	ADMIN_METRICS_SHOW,
+	ADMIN_STATUS,
+	ADMIN_EXPLAIN,
+	ADMIN_TEST,
+	ADMIN_PAUSE,
+	ADMIN_RESUME,
+	ADMIN_SESSION_DISCONNECT,
 	ADMIN_COMMAND_COUNT
 };
 
@@ -29,10 +36,12 @@ enum admin_arg {
 	ADMIN_ENDPOINT,
 	ADMIN_CLIENT_ID,
 	ADMIN_USERNAME,
+	ADMIN_MOUNTPOINT,
 	ADMIN_RESET,
 	ADMIN_ORIGIN,
 	ADMIN_ALL,
 	ADMIN_KICK,
+	ADMIN_CLEANUP,
 	ADMIN_FORMAT,
 	ADMIN_ARG_COUNT
 };
@@ -58,16 +67,26 @@ struct admin_command_def {
 	const char *words[ADMIN_WORDS + 1];
 	unsigned required, allowed; /* 1u << enum admin_arg */
 	bool options;               /* any `--<name>=<value>` beside them */
+	bool fields;                /* takes `name=value` of other names, too */
 	const char *usage;
 };
 
 extern const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT];
+
+/* Of a command that takes such; decoded, judged by who uses it. */
+struct admin_field {
+	const char *name, *text;
+};
+
+#define ADMIN_FIELDS 24 /* at most */
 
 struct admin_request {
 	enum admin_command command;
 	struct admin_value args[ADMIN_ARG_COUNT];
 	struct admin_option options[ADMIN_OPTIONS]; /* as given */
 	size_t options_count;
+	struct admin_field fields[ADMIN_FIELDS]; /* each name once */
+	size_t fields_count;
 };
 
 #define ADMIN_ERROR_LEN 1024
