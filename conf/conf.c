@@ -233,7 +233,8 @@ static bool is_claimed(const struct conf *conf, const char *key,
 		struct conf_span is;
 
 		is = first_segments(key, count_segments(*claim));
-		if (is.len == want.len && !memcmp(is.at, want.at, want.len))
+		if (!want.len ||
+		    (is.len == want.len && !memcmp(is.at, want.at, want.len)))
 			return true;
 		if (conf_distance(is, want) <= 1)
 			*ret_meant = *claim;

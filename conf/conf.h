@@ -14,6 +14,7 @@
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ struct conf_directive {
 	uint32_t min, max;          /* CONF_UINT */
 	const char *const *choices; /* CONF_CHOICE; ends with NULL */
 	const char *unit;           /* CONF_UINT: "ms", for messages */
+	bool secret;                /* for who shows values; not read here */
 	/* What a value must satisfy beyond its type: 0, -ENOMEM, or -EINVAL
 	 * with what is wrong in `reterr`. NULL: nothing. CONF_STR and
 	 * CONF_NONE. */
@@ -64,9 +66,9 @@ struct conf_section {
  * done, also after a failure. */
 struct conf {
 	const struct conf_section *sections; /* ends with {0} */
-	/* Beginnings of the keys that are the caller's, in whole segments;
-	 * ends with NULL. Other keys are others' and ignored, unless they
-	 * miss a claim by one letter. */
+	/* Beginnings of the keys that are the caller's, in whole segments, ""
+	 * of all there are; ends with NULL. Other keys are others' and
+	 * ignored, unless they miss a claim by one letter. */
 	const char *const *claims;
 	void *root;
 	struct conf_key *keys; /* private: those set so far, and where */

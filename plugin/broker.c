@@ -14,6 +14,7 @@
 #include "plugin/admin/scrape.h"
 #include "plugin/broker_private.h"
 #include "plugin/settings.h"
+#include "plugin/settings_saved.h"
 #include "pool/pool.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -452,8 +453,10 @@ static int open_admin(struct plugin *p, const struct settings *s)
 
 	err = admin_create(&p->admin, p->hooks, s->admin_socket, error,
 			   sizeof(error));
-	if (!err)
+	if (!err) {
+		admin_save_to(p->admin, p->saved);
 		return 0;
+	}
 	if (s->admin_socket_given) {
 		broker_log(p, LOG_LEVEL_ERR, "vmq_webhooks.admin_socket: %s",
 			   error);
@@ -538,6 +541,7 @@ static void plugin_destroy(struct plugin *p)
 	signal(SIGURG, SIG_DFL); /* nobody is left to send it */
 	watch_no_longer(p);
 	admin_destroy(p->admin);
+	saved_close(p->saved);
 	scrape_destroy(p->scrape);
 	client_table_clear(&p->clients); /* speaks to the hooks */
 	hooks_destroy(p->hooks);
@@ -573,6 +577,9 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 			   "nothing");
 		goto out;
 	}
+	err = broker_restore(p, &s);
+	if (err)
+		goto out;
 	err = start(p, s, &options);
 	if (err)
 		broker_log(p, LOG_LEVEL_ERR, "cannot start: %s",

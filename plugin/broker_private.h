@@ -19,6 +19,7 @@
 
 struct admin;
 struct log_lines;
+struct saved;
 struct settings;
 
 /*
@@ -58,6 +59,7 @@ struct plugin {
 	pthread_t thread;    /* the broker's */
 	struct hooks *hooks; /* NULL: switched off */
 	struct admin *admin;
+	struct saved *saved; /* what is registered at run time; NULL: nowhere */
 	struct scrape *scrape; /* NULL: not wanted */
 	struct client_table clients;
 	struct gather *gather;
@@ -254,6 +256,10 @@ void broker_announce(struct plugin *p, struct client *c);
 
 /* Announce those whom the broker let in during this turn of its loop. */
 void broker_announce_arrivals(struct plugin *p);
+
+/* broker_saved.c: what was registered at run time and saved, added to `s`: it
+ * is replaced. Returns 0, or -errno and has said why in the log. */
+int broker_restore(struct plugin *p, struct settings **s);
 
 /* broker_report.c: what this host can do of what was set. */
 

@@ -149,8 +149,10 @@ static void report_transports(struct plugin *p, const struct settings *s)
 		for (size_t i = 0; i < s->chained[h]; i++) {
 			const struct webhook *w = &s->chain[h][i];
 
-			snprintf(what, sizeof(what), "vmq_webhooks.%s",
-				 w->name ? w->name : "");
+			snprintf(what, sizeof(what), "%s%s",
+				 w->name ? "vmq_webhooks."
+					 : "registered at run time: ",
+				 w->name ? w->name : w->shown);
 			if (w->transport != s->transport)
 				report_transport(p, what, w->transport);
 		}

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "plugin/redact.h"
 #include "plugin/settings_private.h"
+#include "plugin/settings_register.h"
 #include "pool/pool.h"
 
 /* ---- counters ---- */
@@ -72,7 +73,9 @@ static void webhook_clear(struct webhook *webhook)
 	free(webhook->shown);
 	credentials_unref(webhook->call.credentials);
 	free(webhook->target);
+	free(webhook->options);
 	transport_settings_unref(webhook->transport);
+	registration_unref(webhook->registration);
 	stats_unref(webhook->stats);
 }
 
@@ -93,9 +96,11 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 	copy.transport = transport_settings_ref(webhook->transport);
 	copy.target =
 		transport_settings_name(webhook->transport, webhook->endpoint);
+	copy.options = strdup(webhook->options ? webhook->options : "");
+	copy.registration = registration_ref(webhook->registration);
 	copy.stats = stats_ref(stats);
 	if ((webhook->name && !copy.name) || !copy.endpoint || !copy.shown ||
-	    !copy.target || !copy.stats) {
+	    !copy.target || !copy.options || !copy.stats) {
 		webhook_clear(&copy);
 		return -ENOMEM;
 	}
@@ -141,13 +146,17 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->call = s->call;
 	credentials_ref(copy->call.credentials);
 	copy->transport = transport_settings_ref(s->transport);
+	copy->persist = s->persist;
+	copy->persist_file = strdup(s->persist_file);
 	copy->admin_socket = strdup(s->admin_socket);
 	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
 	copy->metrics_listen =
 		s->metrics_listen ? strdup(s->metrics_listen) : NULL;
-	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint) ||
+	if (!copy->persist_file || !copy->admin_socket ||
+	    (s->mountpoint && !copy->mountpoint) ||
 	    (s->metrics_listen && !copy->metrics_listen) ||
-	    settings_users_copy(&copy->admin_users, &s->admin_users) != 0)
+	    settings_users_copy(&copy->admin_users, &s->admin_users) != 0 ||
+	    transport_keys_copy(&s->transport_keys, &copy->transport_keys) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->mounts_count; i++) {
 		int err = settings_mount(copy, s->mounts[i].port,
@@ -190,6 +199,11 @@ out:
 	return err;
 }
 
+int settings_copy(const struct settings *s, struct settings **ret)
+{
+	return copy_without(s, NULL, ret);
+}
+
 /* ---- values ---- */
 
 const struct webhook *settings_find(const struct settings *s, enum hook_id hook,
@@ -199,61 +213,6 @@ const struct webhook *settings_find(const struct settings *s, enum hook_id hook,
 		if (strcmp(s->chain[hook][i].endpoint, endpoint) == 0)
 			return &s->chain[hook][i];
 	return NULL;
-}
-
-static int check_webhook(const struct settings *s,
-			 const struct webhook *webhook,
-			 struct conf_error *reterr)
-{
-	char reason[CONF_REASON_LEN] = "";
-	int err = -EINVAL;
-
-	if (s->webhooks >= SETTINGS_WEBHOOKS_MAX)
-		snprintf(reason, sizeof(reason), "more than %d webhooks",
-			 SETTINGS_WEBHOOKS_MAX);
-	else if (webhook->timeout_ms < SETTINGS_TIMEOUT_MIN_MS ||
-		 webhook->timeout_ms > SETTINGS_TIMEOUT_MAX_MS)
-		snprintf(reason, sizeof(reason),
-			 "response_timeout: allowed: %d to %d (ms)",
-			 SETTINGS_TIMEOUT_MIN_MS, SETTINGS_TIMEOUT_MAX_MS);
-	else
-		err = pool_check_url(webhook->endpoint, reason);
-	if (err == -EINVAL)
-		snprintf(reterr->text, sizeof(reterr->text), "%s", reason);
-	return err;
-}
-
-void settings_inherit(const struct settings *s, struct webhook *webhook)
-{
-	webhook->transport = s->transport;
-	webhook->retries = s->limits.retries;
-	webhook->max_event_age_ms = s->limits.max_event_age_ms;
-	webhook->call = settings_call_of(s, webhook->hook);
-}
-
-int settings_with(const struct settings *s, const struct webhook *hook,
-		  struct settings **ret, struct conf_error *reterr)
-{
-	struct webhook added = *hook;
-	struct settings *copy;
-	int err;
-
-	added.name = NULL;
-	settings_inherit(s, &added);
-	err = check_webhook(s, hook, reterr);
-	if (err)
-		return err;
-	if (settings_find(s, hook->hook, hook->endpoint))
-		return -EEXIST;
-	err = copy_without(s, NULL, &copy);
-	if (err)
-		return err;
-	err = settings_append(copy, &added, NULL);
-	if (err)
-		settings_unref(copy);
-	else
-		*ret = copy;
-	return err;
 }
 
 int settings_without(const struct settings *s, enum hook_id hook,
@@ -286,6 +245,7 @@ void settings_unref(struct settings *s)
 		free(s->mounts[i].mountpoint);
 	free(s->mounts);
 	free(s->mountpoint);
+	free(s->persist_file);
 	free(s->admin_socket);
 	settings_users_clear(&s->admin_users);
 	free(s->metrics_listen);

@@ -113,11 +113,14 @@ struct call_opts {
 	bool forward; /* the listener's data, of the two hooks that have them */
 };
 
+struct registration;
+
 /* One endpoint on one hook. */
 struct webhook {
 	enum hook_id hook;
-	char *name;     /* in the configuration; NULL: registered at
-			      * run time */
+	/* In the configuration; or NULL: registered at run time, and how. */
+	char *name;
+	struct registration *registration;
 	char *endpoint; /* the URL, verbatim */
 	char *shown;    /* the same without its user and password */
 	char *target;   /* what it is to the pool; not to be shown */
@@ -131,6 +134,9 @@ struct webhook {
 	uint32_t retries, max_event_age_ms;
 	struct codec_opts codec;
 	struct call_opts call;
+	/* What of it differs from the program's defaults, as the options of
+	 * `vmq-admin webhooks register`, without secrets: to be shown. */
+	char *options;
 	struct webhook_stats *stats;
 };
 
@@ -179,11 +185,13 @@ struct settings {
 	size_t webhooks; /* in all chains */
 	struct settings_limits limits;
 	struct call_opts call;                /* of who sets none */
-	struct transport_keys transport_keys; /* in the making only */
+	struct transport_keys transport_keys; /* likewise */
 	/* Of webhooks that set nothing of their own. */
 	struct transport_settings *transport;
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
+	bool persist;            /* see settings_saved.h */
+	char *persist_file;
 	struct settings_users admin_users;
 	char *metrics_listen; /* settings_address.h; NULL: nowhere */
 	unsigned default_policy, read_checks, publish_denied;
@@ -212,10 +220,11 @@ int settings_load(const struct settings_opt *opts, size_t n,
  * when it has none. */
 const char *settings_mountpoint(const struct settings *s, unsigned port);
 
-/* A copy of `s` with one webhook more, at the end of its chain; `hook` is
- * copied; its name and stats are ignored, and retries, age, transport and
- * what its calls carry are those of `s`. Returns 0; -EEXIST (the hook has that endpoint);
- * -EINVAL (URL, timeout, too many) with `reterr`; or -ENOMEM. */
+/* A copy of `s` with one webhook more, at the end of its chain, as by a
+ * registration (settings_register.h): `hook` is copied; its name and stats are
+ * ignored, and retries, age, transport and what its calls carry are those of
+ * `s`. Returns 0; -EEXIST (the hook has that endpoint); -EINVAL (URL, a value,
+ * too many) with `reterr`; or -ENOMEM. */
 int settings_with(const struct settings *s, const struct webhook *hook,
 		  struct settings **ret, struct conf_error *reterr);
 
@@ -262,5 +271,6 @@ void settings_unref(struct settings *s); /* NULL is fine */
 #define SETTINGS_REFUSALS_SHARE          8 /* the part of it that they have */
 #define SETTINGS_JITTER_MAX              100
 #define SETTINGS_ADMIN_SOCKET            "/run/mosquitto/vmq_webhooks.sock"
+#define SETTINGS_PERSIST_FILE            "/var/lib/mosquitto/vmq_webhooks.registered"
 
 #endif /* PLUGIN_SETTINGS_H */

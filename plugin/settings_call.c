@@ -240,7 +240,12 @@ static int check_header_form(const char *value,
 static const char *const off_on[] = { "off", "on", NULL };
 
 const struct conf_directive settings_call_keys[] = {
-	{ .name = "secret", .type = CONF_CALL, .set = set_secret },
+	{
+		.name = "secret",
+		.type = CONF_CALL,
+		.set = set_secret,
+		.secret = true,
+	},
 	{ .name = "secret_file", .type = CONF_CALL, .set = set_secret_file },
 	{
 		.name = "signing_key_file",

@@ -17,19 +17,8 @@ struct settings *settings_new(void);
 int settings_append(struct settings *s, const struct webhook *webhook,
 		    struct webhook_stats *stats);
 
-/* What of `webhook`, registered at run time, is that of all: retries, age, way
- * and what its calls carry. Borrowed from `s`. */
-void settings_inherit(const struct settings *s, struct webhook *webhook);
-
 /* Let it count with `stats` instead of its own. */
 void settings_share_stats(struct webhook *webhook, struct webhook_stats *stats);
-
-/* Add the webhooks of `old` that were registered at run time to `s`, behind
- * those of their chains and with their stats; where `s` has the same hook and
- * endpoint that counts. What of them is that of all becomes that of `s`.
- * Returns 0; or -EINVAL (too many), -ENOMEM, with `reterr`. */
-int settings_keep_runtime(struct settings *s, const struct settings *old,
-			  struct conf_error *reterr);
 
 /* settings_table.c: of the keys that are no webhook's and that have a field of
  * their own in struct settings, name those that differ. */
@@ -39,6 +28,26 @@ void settings_compare_keys(const struct settings *a, const struct settings *b,
 /* Give `to` what `from` has for one of these keys. Returns 0 or -ENOMEM. */
 int settings_copy_key(struct settings *to, const struct settings *from,
 		      const char *key);
+
+/* A copy to add to. Returns 0 or -ENOMEM. */
+int settings_copy(const struct settings *s, struct settings **ret);
+
+/* ---- settings_register.c ---- */
+
+/* Add to settings in the making. Returns as settings_register(), `s` unchanged
+ * on failure. */
+int settings_add_registration(struct settings *s, struct registration *r,
+			      struct conf_error *reterr);
+
+/*
+ * Add the webhooks of `old` that were registered at run time to `s`, behind
+ * those of their chains; where `s` has the same hook and endpoint that counts.
+ * What their registrations do not say is as in `s`. Their counters are new.
+ * Returns 0; or -EINVAL, with the webhook named (too many, a file that is
+ * gone), or -ENOMEM, with `reterr`.
+ */
+int settings_keep_runtime(struct settings *s, const struct settings *old,
+			  struct conf_error *reterr);
 
 /* Say what the listener on `port` mounts. Returns 0 or -ENOMEM. */
 int settings_mount(struct settings *s, unsigned port, const char *mountpoint);
@@ -76,5 +85,44 @@ int call_draft_finish(struct call_draft *draft, const struct settings *s,
 
 /* What calls of that hook carry by what was set for all; borrowed. */
 struct call_opts settings_call_of(const struct settings *s, enum hook_id hook);
+
+/* ---- settings_table.c: webhooks in the making ---- */
+
+#define DRAFT_UNSET UINT32_MAX
+
+/* A webhook of which some keys were read. */
+struct draft {
+	struct draft *next; /* by name */
+	char *name;         /* of a registration: NULL, or for messages only */
+	char *place;        /* where the first of its keys stands; or NULL */
+	unsigned hook;      /* HOOK_COUNT: not yet */
+	char *endpoint;
+	bool base64encode, no_payload, blocking, cache_refusals;
+	uint32_t response_timeout;
+	uint32_t retries, max_event_age; /* DRAFT_UNSET: those of all */
+	unsigned on_error;
+	struct call_draft call;
+	struct transport_keys transport;
+	struct registration *registration; /* borrowed; NULL: of the file */
+};
+
+/* The keys that a webhook has beside settings_call_keys and those below. */
+extern const struct conf_directive settings_webhook_keys[];
+
+/* Both texts are copied and may be NULL. NULL: no memory. */
+struct draft *draft_new(const char *name, const char *place);
+void draft_free(struct draft *d);
+
+/* Make it a webhook at the end of its chain. Returns 0; or -EINVAL or -ENOMEM
+ * with `reterr`. */
+int draft_append(struct settings *s, struct draft *d,
+		 struct conf_error *reterr);
+
+/* ---- settings_show.c ---- */
+
+/* What becomes of `d` on `s`, calls carrying `call`, as a webhook's `options`
+ * has it: malloc'd; NULL without memory. */
+char *draft_show(const struct draft *d, const struct settings *s,
+		 const struct call_opts *call);
 
 #endif /* PLUGIN_SETTINGS_PRIVATE_H */

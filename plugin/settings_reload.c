@@ -189,44 +189,6 @@ bool settings_same_webhook(const struct webhook *a, const struct webhook *b)
 		transport_settings_equal(a->transport, b->transport));
 }
 
-static int keep_runtime(struct settings *s, const struct webhook *w,
-			struct conf_error *reterr)
-{
-	struct webhook again = *w;
-	int err;
-
-	if (s->webhooks >= SETTINGS_WEBHOOKS_MAX) {
-		snprintf(reterr->text, sizeof(reterr->text),
-			 "more than %d webhooks with those that were "
-			 "registered at run time: deregister some",
-			 SETTINGS_WEBHOOKS_MAX);
-		return -EINVAL;
-	}
-	settings_inherit(s, &again);
-	err = settings_append(s, &again, w->stats);
-	if (err)
-		snprintf(reterr->text, sizeof(reterr->text), "out of memory");
-	return err;
-}
-
-int settings_keep_runtime(struct settings *s, const struct settings *old,
-			  struct conf_error *reterr)
-{
-	for (int h = 0; h < HOOK_COUNT; h++) {
-		for (size_t i = 0; i < old->chained[h]; i++) {
-			const struct webhook *w = &old->chain[h][i];
-			int err;
-
-			if (w->name || settings_find(s, h, w->endpoint))
-				continue;
-			err = keep_runtime(s, w, reterr);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
-}
-
 static void compare_webhook(const struct settings *old, struct webhook *w,
 			    struct changes *c)
 {
@@ -264,9 +226,9 @@ static void compare_webhooks(struct settings *s, const struct settings *old,
 
 /* Keys that take effect at a start only. */
 static const char *const at_start[] = {
-	"plugins.vmq_webhooks",
-	"vmq_webhooks.admin_socket",
-	NULL,
+	"plugins.vmq_webhooks",        "vmq_webhooks.admin_socket",
+	"vmq_webhooks.metrics_listen", "vmq_webhooks.persist",
+	"vmq_webhooks.persist_file",   NULL,
 };
 
 static bool is_at_start(const char *key)

@@ -16,24 +16,8 @@
 #include "pool/pool.h"
 
 enum {
-	NAME_MAX_LEN = 128
-};
-
-#define UNSET UINT32_MAX
-
-/* A webhook of which some keys were read. */
-struct draft {
-	struct draft *next; /* by name */
-	char *name;
-	char *place;   /* where the first of its keys stands */
-	unsigned hook; /* HOOK_COUNT: not yet */
-	char *endpoint;
-	bool base64encode, no_payload, blocking, cache_refusals;
-	uint32_t response_timeout;
-	uint32_t retries, max_event_age; /* UNSET: those of all */
-	unsigned on_error;
-	struct call_draft call;
-	struct transport_keys transport;
+	NAME_MAX_LEN = 128,
+	PATH_MAX_LEN = 4000, /* with room for what is put behind it */
 };
 
 /* A listener of which the mountpoint was read. */
@@ -64,6 +48,18 @@ static int check_socket(const char *value, char reterr[static CONF_REASON_LEN])
 		 "no socket path; allowed: an absolute path of at most %zu "
 		 "bytes",
 		 max);
+	return -EINVAL;
+}
+
+static int check_persist_file(const char *value,
+			      char reterr[static CONF_REASON_LEN])
+{
+	if (*value == '/' && value[strlen(value) - 1] != '/' &&
+	    strlen(value) <= PATH_MAX_LEN)
+		return 0;
+	snprintf(reterr, CONF_REASON_LEN,
+		 "no file; allowed: an absolute path of at most %d bytes",
+		 PATH_MAX_LEN);
 	return -EINVAL;
 }
 
@@ -158,6 +154,17 @@ static const struct conf_directive global_keys[] = {
 		.check = check_socket,
 	},
 	{
+		.name = "persist",
+		.type = CONF_BOOL,
+		.offset = offsetof(struct settings, persist),
+	},
+	{
+		.name = "persist_file",
+		.type = CONF_STR,
+		.offset = offsetof(struct settings, persist_file),
+		.check = check_persist_file,
+	},
+	{
 		.name = "admin_users",
 		.type = CONF_CALL,
 		.set = set_admin_users,
@@ -197,7 +204,7 @@ static const struct conf_directive global_keys[] = {
 	{ 0 },
 };
 
-static const struct conf_directive webhook_keys[] = {
+const struct conf_directive settings_webhook_keys[] = {
 	{
 		.name = "hook",
 		.type = CONF_CHOICE,
@@ -285,7 +292,7 @@ static const struct conf_section sections[] = {
 	{ "plugins", plugins_keys, open_settings },
 	{ "plugins.vmq_webhooks", plugin_keys, open_settings },
 	{ "vmq_webhooks", global_keys, open_settings },
-	{ "vmq_webhooks.*", webhook_keys, open_draft },
+	{ "vmq_webhooks.*", settings_webhook_keys, open_draft },
 	{ "vmq_webhooks.listener.*", listener_keys, open_listener },
 	{ "vmq_webhooks", settings_call_keys, open_call },
 	{ "vmq_webhooks.header", settings_header_keys, open_call },
@@ -316,10 +323,12 @@ static int open_settings(void *root, const char *segment, const char *place,
 
 /* ---- drafts ---- */
 
-static void draft_free(struct draft *d)
+void draft_free(struct draft *d)
 {
+	if (!d)
+		return;
 	transport_keys_clear(&d->transport);
-	conf_release(webhook_keys, d);
+	conf_release(settings_webhook_keys, d);
 	call_draft_clear(&d->call);
 	free(d->name);
 	free(d->place);
@@ -344,22 +353,22 @@ static void drafts_clear(struct drafts *drafts)
 	call_draft_clear(&drafts->call);
 }
 
-static struct draft *draft_new(const char *name, const char *place)
+struct draft *draft_new(const char *name, const char *place)
 {
 	struct draft *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return NULL;
-	d->name = strdup(name);
-	d->place = strdup(place);
+	d->name = name ? strdup(name) : NULL;
+	d->place = place ? strdup(place) : NULL;
 	d->hook = HOOK_COUNT;
 	d->base64encode = true;
 	d->response_timeout = SETTINGS_TIMEOUT_DEFAULT_MS;
-	d->retries = UNSET;
-	d->max_event_age = UNSET;
+	d->retries = DRAFT_UNSET;
+	d->max_event_age = DRAFT_UNSET;
 	call_draft_init(&d->call);
 	transport_keys_init(&d->transport);
-	if (d->name && d->place)
+	if ((d->name || !name) && (d->place || !place))
 		return d;
 	draft_free(d);
 	return NULL;
@@ -457,9 +466,14 @@ static int open_listener(void *root, const char *segment, const char *place,
 static int fail(struct conf_error *reterr, const struct draft *d,
 		const char *what, const char *which)
 {
-	snprintf(reterr->text, sizeof(reterr->text),
-		 "%.512s: vmq_webhooks.%s (its first key is here): %s%s",
-		 d->place, d->name, what, which);
+	if (d->name)
+		snprintf(reterr->text, sizeof(reterr->text),
+			 "%.512s: vmq_webhooks.%s (its first key is here): "
+			 "%s%s",
+			 d->place, d->name, what, which);
+	else
+		snprintf(reterr->text, sizeof(reterr->text), "%s%s", what,
+			 which);
 	return -EINVAL;
 }
 
@@ -496,7 +510,7 @@ static int check_draft(const struct draft *d, struct conf_error *reterr)
 			    "cache_refusals is for auth_on_register, "
 			    "auth_on_publish and auth_on_subscribe, not ",
 			    hook_table[d->hook].name);
-	if ((d->retries != UNSET || d->max_event_age != UNSET) &&
+	if ((d->retries != DRAFT_UNSET || d->max_event_age != DRAFT_UNSET) &&
 	    kind == HOOK_ASKS)
 		return fail(reterr, d,
 			    "retries and max_event_age are for the hooks that "
@@ -507,7 +521,7 @@ static int check_draft(const struct draft *d, struct conf_error *reterr)
 
 static uint32_t set_or(uint32_t set, uint32_t otherwise)
 {
-	return set != UNSET ? set : otherwise;
+	return set != DRAFT_UNSET ? set : otherwise;
 }
 
 static int out_of_memory(struct conf_error *reterr)
@@ -542,6 +556,10 @@ static int make_transport(const struct settings *s, const struct draft *d,
 	char why[256] = "", id[TRANSPORT_ID];
 	int err;
 
+	if (transport_keys_unset(&d->transport)) {
+		*ret = transport_settings_ref(s->transport);
+		return 0;
+	}
 	transport_settings_id(&d->transport, &s->transport_keys, id);
 	other = find_transport(s, id);
 	if (other) {
@@ -555,12 +573,13 @@ static int make_transport(const struct settings *s, const struct draft *d,
 	return err ? out_of_memory(reterr) : 0;
 }
 
-static int append_draft(struct settings *s, struct draft *d,
+static int make_webhook(struct settings *s, struct draft *d,
 			struct conf_error *reterr)
 {
 	struct webhook webhook = {
 		.hook = d->hook,
-		.name = d->name,
+		.name = d->registration ? NULL : d->name,
+		.registration = d->registration,
 		.endpoint = d->endpoint,
 		.timeout_ms = d->response_timeout,
 		.on_error = d->on_error,
@@ -580,13 +599,24 @@ static int append_draft(struct settings *s, struct draft *d,
 	err = call_draft_finish(&d->call, s, d->hook, &webhook.call, reason);
 	if (err == -EINVAL)
 		fail(reterr, d, reason, "");
-	else if (!err)
-		err = settings_append(s, &webhook, NULL);
+	if (!err) {
+		webhook.options = draft_show(d, s, &webhook.call);
+		err = webhook.options ? settings_append(s, &webhook, NULL)
+				      : -ENOMEM;
+	}
 	if (err == -ENOMEM)
 		out_of_memory(reterr);
+	free(webhook.options);
 	credentials_unref(webhook.call.credentials);
 	transport_settings_unref(webhook.transport);
 	return err;
+}
+
+int draft_append(struct settings *s, struct draft *d, struct conf_error *reterr)
+{
+	int err = check_draft(d, reterr);
+
+	return err ? err : make_webhook(s, d, reterr);
 }
 
 static int add_webhook(struct settings *s, struct draft *d,
@@ -603,7 +633,7 @@ static int add_webhook(struct settings *s, struct draft *d,
 		return fail(reterr, d,
 			    "hook and endpoint are those of vmq_webhooks.",
 			    other->name);
-	return append_draft(s, d, reterr);
+	return make_webhook(s, d, reterr);
 }
 
 /* What holds for all has no place of its own when its keys do not fit. */
@@ -629,7 +659,9 @@ static int finish(struct drafts *drafts, struct conf_error *reterr)
 	s->admin_socket_given = s->admin_socket != NULL;
 	if (!s->admin_socket)
 		s->admin_socket = strdup(SETTINGS_ADMIN_SOCKET);
-	if (!s->admin_socket)
+	if (!s->persist_file)
+		s->persist_file = strdup(SETTINGS_PERSIST_FILE);
+	if (!s->admin_socket || !s->persist_file)
 		return out_of_memory(reterr);
 	call_draft_global(&drafts->call, &s->call);
 	err = make_default_transport(s, reterr);
@@ -637,7 +669,6 @@ static int finish(struct drafts *drafts, struct conf_error *reterr)
 		err = add_webhook(s, d, reterr);
 	for (m = drafts->mounts; !err && m; m = m->next)
 		err = settings_mount(s, m->port, m->mountpoint);
-	transport_keys_clear(&s->transport_keys);
 	return err;
 }
 

@@ -109,6 +109,44 @@ static void drop_pairs(const struct transport_keys *keys,
 			NULL;
 }
 
+bool transport_keys_unset(const struct transport_keys *keys)
+{
+	struct transport_keys copy = *keys;
+
+	for (int i = 0; i < TEXTS; i++) {
+		if (*text_at(&copy, i))
+			return false;
+	}
+	for (int i = 0; i < NUMBERS; i++) {
+		if (*number_at(&copy, i) != TRANSPORT_UNSET)
+			return false;
+	}
+	return true;
+}
+
+int transport_keys_copy(const struct transport_keys *keys,
+			struct transport_keys *ret)
+{
+	struct transport_keys copy = *keys;
+	int err = 0;
+
+	for (int i = 0; i < TEXTS; i++) {
+		char **text = text_at(&copy, i);
+
+		if (!*text)
+			continue;
+		*text = strdup(*text);
+		if (!*text)
+			err = -ENOMEM;
+	}
+	if (err) {
+		transport_keys_clear(&copy);
+		transport_keys_init(&copy);
+	}
+	*ret = copy;
+	return err;
+}
+
 /* All borrowed. A text that is empty becomes NULL. */
 static struct transport_keys merge(const struct transport_keys *keys,
 				   const struct transport_keys *defaults)
@@ -137,6 +175,13 @@ static struct transport_keys merge(const struct transport_keys *keys,
 			*number = *number_at(&last, i);
 	}
 	return all;
+}
+
+struct transport_keys transport_keys_merged(
+	const struct transport_keys *keys,
+	const struct transport_keys *defaults)
+{
+	return merge(keys, defaults);
 }
 
 /* ---- checks of one value ---- */

@@ -28,6 +28,20 @@ struct transport_keys {
 void transport_keys_init(struct transport_keys *keys);
 void transport_keys_clear(struct transport_keys *keys); /* zeroes are fine */
 
+/* Whether none was set. */
+bool transport_keys_unset(const struct transport_keys *keys);
+
+/* Returns 0; or -ENOMEM, and `ret` is as after transport_keys_init(). */
+int transport_keys_copy(const struct transport_keys *keys,
+			struct transport_keys *ret);
+
+/* What `keys` come to with what `defaults` (may be NULL) say where they are
+ * not set, and the program where both are not. Texts are borrowed of both; one
+ * that is empty has become NULL. */
+struct transport_keys transport_keys_merged(
+	const struct transport_keys *keys,
+	const struct transport_keys *defaults);
+
 /* What a value must satisfy, for conf.h. */
 int transport_check_certs(const char *v, char reterr[static CONF_REASON_LEN]);
 int transport_check_key(const char *v, char reterr[static CONF_REASON_LEN]);
@@ -46,6 +60,11 @@ extern const char *const transport_http_versions[];
 		.name = #key, .type = CONF_STR,                                \
 		.offset = offsetof(owner, base.key), .check = (function)       \
 	}
+#define TRANSPORT_SECRET(owner, base, key)                                     \
+	{                                                                      \
+		.name = #key, .type = CONF_STR,                                \
+		.offset = offsetof(owner, base.key), .secret = true            \
+	}
 #define TRANSPORT_CHOICE(owner, base, key, names)                              \
 	{                                                                      \
 		.name = #key, .type = CONF_CHOICE,                             \
@@ -63,7 +82,7 @@ extern const char *const transport_http_versions[];
 	TRANSPORT_TEXT(owner, base, cafile, transport_check_certs),            \
 		TRANSPORT_TEXT(owner, base, certfile, transport_check_certs),  \
 		TRANSPORT_TEXT(owner, base, keyfile, transport_check_key),     \
-		TRANSPORT_TEXT(owner, base, keyfile_password, NULL),           \
+		TRANSPORT_SECRET(owner, base, keyfile_password),               \
 		TRANSPORT_TEXT(owner, base, keyfile_password_file,             \
 			       transport_check_secret),                        \
 		TRANSPORT_CHOICE(owner, base, verify_peer, transport_switch),  \

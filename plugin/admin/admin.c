@@ -11,7 +11,12 @@
 #include "plugin/admin/request.h"
 #include "plugin/admin/socket.h"
 #include "plugin/hook.h"
+#include "pool/errands.h"
 #include "pool/pool.h"
+
+enum {
+	CHANGES_MAX = 64, /* that wait for one another */
+};
 
 struct admin {
 	struct admin_socket socket;
@@ -59,6 +64,9 @@ int admin_create(struct admin **ret, struct hooks *hooks, const char *path,
 		admin->socket.fd = -1;
 		admin->commands.hooks = hooks;
 		admin_guard_init(&admin->guard, hooks);
+		err = errands_create(&admin->commands.errands, CHANGES_MAX);
+	}
+	if (!err) {
 		err = admin_socket_open(&admin->socket, path, reterr,
 					reterr_len);
 		if (err)
@@ -81,10 +89,16 @@ out:
 	return err;
 }
 
+void admin_save_to(struct admin *admin, struct saved *saved)
+{
+	admin->commands.saved = saved;
+}
+
 void admin_destroy(struct admin *admin)
 {
 	if (!admin)
 		return;
+	errands_destroy(admin->commands.errands);
 	admin_http_destroy(admin->commands.http);
 	admin_guard_clear(&admin->guard);
 	if (admin->socket.fd >= 0)

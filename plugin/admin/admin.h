@@ -4,7 +4,8 @@
  *
  * Paths are contract.md section 15's: `/api/v1/webhooks/<words>?k=v&--f=v`;
  * each command is a row of a table (request.c). What only the broker's
- * thread may do travels there as mail, and its answer back. Every change is
+ * thread may do, or takes its time, travels there as mail, and its answer
+ * back. Every change is
  * logged with the uid and pid of the process that asked for it. The
  * operator's page is docs/admin.md.
  */
@@ -27,6 +28,13 @@ struct hooks;
  */
 int admin_create(struct admin **ret, struct hooks *hooks, const char *path,
 		 char *reterr, size_t reterr_len);
+
+struct saved;
+
+/* From now on every change of what is registered at run time is saved there;
+ * one that cannot be is refused. Owner's thread, before hooks_start(). `saved`
+ * is not to be used otherwise until admin_destroy() has returned. */
+void admin_save_to(struct admin *admin, struct saved *saved);
 
 /* Stop listening and remove the socket if it is still ours; a request that
  * waits is told so. Owner's thread, after hooks_stop(), or after a

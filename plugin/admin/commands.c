@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include "plugin/hook.h"
+#include "pool/errands.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
 
@@ -22,6 +23,20 @@ bool job_mail(const struct job *job, struct mail *mail)
 						  ? "the broker has more mail "
 						    "waiting than it takes"
 						  : "the broker is stopping"));
+	return false;
+}
+
+bool job_errand(const struct job *job, struct mail *mail)
+{
+	int err = mailbox_post(errands_box(job->commands->errands), mail);
+
+	if (!err)
+		return true;
+	job_answer(job, admin_reply_error(
+				503, "%s",
+				err == -EAGAIN ? "too many changes are waiting "
+						 "already; try again"
+					       : "the broker is stopping"));
 	return false;
 }
 

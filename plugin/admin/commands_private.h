@@ -36,4 +36,7 @@ void job_answer(const struct job *job, struct admin_reply reply);
  * takes none; that has been answered, and the mail is the caller's. */
 bool job_mail(const struct job *job, struct mail *mail);
 
+/* Likewise to the thread for errands, where changes come one after the other. */
+bool job_errand(const struct job *job, struct mail *mail);
+
 #endif /* PLUGIN_ADMIN_COMMANDS_PRIVATE_H */

@@ -35,7 +35,8 @@ struct admin_http {
 /* One request and its reply. Lives from request line to end of reply. */
 struct exchange {
 	struct admin_http *http;
-	char *uri;
+	char *uri; /* with secrets, perhaps */
+	size_t uri_len;
 	enum {
 		EXCHANGE_HEAD = 0, /* the head has not been seen yet */
 		EXCHANGE_BODY,     /* its body comes in */
@@ -162,6 +163,7 @@ static void *on_request_line(void *arg, const char *uri,
 		free(ex);
 		return NULL;
 	}
+	ex->uri_len = strlen(uri);
 	ex->http = arg;
 	ex->connection = connection;
 	return ex;
@@ -192,6 +194,7 @@ static void on_exchange_end(void *arg, struct MHD_Connection *connection,
 	if (ex->suspended)
 		stop_waiting(ex);
 	free(ex->reply.body);
+	explicit_bzero(ex->uri, ex->uri_len);
 	free(ex->uri);
 	free(ex);
 }
@@ -243,7 +246,7 @@ static void on_late(struct loop *loop, void *arg)
 	struct admin_reply reply = admin_reply_error(
 		503,
 		"the broker did not get to it within %d s: it is held up, "
-		"perhaps by a slow endpoint; it may still do it",
+		"perhaps by a slow endpoint or disk; it may still do it",
 		ADMIN_ANSWER_MS / 1000);
 
 	(void)loop;

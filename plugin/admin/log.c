@@ -15,7 +15,7 @@ struct log_mail {
 	struct mail mail; /* first */
 	struct hooks *hooks;
 	int level;
-	char line[512];
+	char line[768];
 };
 
 static void log_now(struct mail *self)
@@ -43,22 +43,24 @@ int admin_log_post(struct hooks *hooks, int level, const char *line)
 	return err;
 }
 
-void admin_log_change(struct admin_commands *commands,
+/* `why` may be NULL. */
+static void post_line(struct admin_commands *commands, int level,
 		      const struct admin_peer *peer, const char *done,
-		      const char *hook, const char *endpoint)
+		      const char *hook, const char *endpoint, const char *why)
 {
 	char *shown = redact_url(endpoint);
-	char missing[64] = "", line[512];
+	char missing[64] = "", line[768];
 
 	if (commands->unlogged)
 		snprintf(missing, sizeof(missing), " (%llu lines are missing)",
 			 (unsigned long long)commands->unlogged);
 	snprintf(line, sizeof(line),
-		 "admin: %s%s%s by uid %ld pid %ld%s: endpoint=%s", done,
+		 "admin: %s%s%s by uid %ld pid %ld%s: endpoint=%s%s%s", done,
 		 hook ? " hook=" : "", hook ? hook : "", (long)peer->uid,
-		 (long)peer->pid, missing, shown ? shown : "?");
+		 (long)peer->pid, missing, shown ? shown : "?", why ? ": " : "",
+		 why ? why : "");
 	free(shown);
-	if (admin_log_post(commands->hooks, LOG_LEVEL_INFO, line) != 0)
+	if (admin_log_post(commands->hooks, level, line) != 0)
 		commands->unlogged++;
 	else
 		commands->unlogged = 0;
@@ -101,6 +103,20 @@ void admin_log_reload(struct admin_commands *commands,
 	commands->unlogged++;
 	hooks_reload_free(reload);
 	free(mail);
+}
+
+void admin_log_change(struct admin_commands *commands,
+		      const struct admin_peer *peer, const char *done,
+		      const char *hook, const char *endpoint)
+{
+	post_line(commands, LOG_LEVEL_INFO, peer, done, hook, endpoint, NULL);
+}
+
+void admin_log_warning(struct admin_commands *commands,
+		       const struct admin_peer *peer, const char *done,
+		       const char *hook, const char *endpoint, const char *why)
+{
+	post_line(commands, LOG_LEVEL_WARN, peer, done, hook, endpoint, why);
 }
 
 /* " name=value", cut where it does not fit. */

@@ -14,18 +14,15 @@
 const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 	[ADMIN_SHOW] = {
 		.words = { "webhooks", "show" },
-		.allowed = BIT(ADMIN_ORIGIN),
-		.usage = "show [--origin]",
+		.allowed = BIT(ADMIN_ORIGIN) | BIT(ADMIN_ALL),
+		.usage = "show [--origin] [--all]",
 	},
 	[ADMIN_REGISTER] = {
 		.words = { "webhooks", "register" },
 		.required = BIT(ADMIN_HOOK) | BIT(ADMIN_ENDPOINT),
-		.allowed = BIT(ADMIN_BASE64PAYLOAD) | BIT(ADMIN_NO_PAYLOAD) |
-			   BIT(ADMIN_RESPONSE_TIMEOUT),
+		.options = true,
 		.usage = "register hook=<hook> endpoint=<url> "
-			 "[--base64payload=true|false] "
-			 "[--no_payload=true|false] "
-			 "[--response_timeout=<milliseconds>]",
+			 "[--<option>=<value>...]",
 	},
 	[ADMIN_DEREGISTER] = {
 		.words = { "webhooks", "deregister" },
@@ -93,9 +90,7 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 
 enum arg_type {
 	TYPE_HOOK,
-	TYPE_TEXT, /* judged by who uses it */
-	TYPE_BOOL,
-	TYPE_TIMEOUT,
+	TYPE_TEXT,   /* judged by who uses it */
 	TYPE_SWITCH, /* stands alone */
 	TYPE_FORMAT,
 };
@@ -109,9 +104,6 @@ static const struct {
 	[ADMIN_CLIENT_ID] = { "client-id", TYPE_TEXT },
 	[ADMIN_USERNAME] = { "username", TYPE_TEXT },
 	[ADMIN_MOUNTPOINT] = { "mountpoint", TYPE_TEXT },
-	[ADMIN_BASE64PAYLOAD] = { "--base64payload", TYPE_BOOL },
-	[ADMIN_NO_PAYLOAD] = { "--no_payload", TYPE_BOOL },
-	[ADMIN_RESPONSE_TIMEOUT] = { "--response_timeout", TYPE_TIMEOUT },
 	[ADMIN_RESET] = { "--reset", TYPE_SWITCH },
 	[ADMIN_ORIGIN] = { "--origin", TYPE_SWITCH },
 	[ADMIN_ALL] = { "--all", TYPE_SWITCH },
@@ -278,34 +270,6 @@ static int parse_hook(struct admin_value *value,
 	return 0;
 }
 
-static int parse_bool(const char *name, struct admin_value *value,
-		      char reterr[static ADMIN_ERROR_LEN])
-{
-	value->number = strcmp(value->text, "true") == 0;
-	if (value->number || strcmp(value->text, "false") == 0)
-		return 0;
-	return refuse(-EINVAL, reterr, "%s is true or false, not \"%.100s\"",
-		      name, value->text);
-}
-
-static int parse_timeout(const char *name, struct admin_value *value,
-			 char reterr[static ADMIN_ERROR_LEN])
-{
-	size_t digits = strspn(value->text, "0123456789");
-	unsigned long ms = 0;
-
-	if (digits && digits < 10 && !value->text[digits])
-		ms = strtoul(value->text, NULL, 10);
-	if (ms < SETTINGS_TIMEOUT_MIN_MS || ms > SETTINGS_TIMEOUT_MAX_MS)
-		return refuse(-EINVAL, reterr,
-			      "%s is a number of milliseconds from %d to %d, "
-			      "not \"%.100s\"",
-			      name, SETTINGS_TIMEOUT_MIN_MS,
-			      SETTINGS_TIMEOUT_MAX_MS, value->text);
-	value->number = (uint32_t)ms;
-	return 0;
-}
-
 static int parse_value(enum admin_arg arg, struct admin_value *value,
 		       char reterr[static ADMIN_ERROR_LEN])
 {
@@ -322,10 +286,6 @@ static int parse_value(enum admin_arg arg, struct admin_value *value,
 	switch (type) {
 	case TYPE_HOOK:
 		return parse_hook(value, reterr);
-	case TYPE_BOOL:
-		return parse_bool(name, value, reterr);
-	case TYPE_TIMEOUT:
-		return parse_timeout(name, value, reterr);
 	case TYPE_FORMAT:
 		if (strcmp(value->text, "json") == 0)
 			return 0;
@@ -362,6 +322,31 @@ static int unknown_arg(const struct admin_command_def *def, const char *name,
 		      name, def->usage);
 }
 
+static bool is_known(const struct admin_command_def *def, const char *name,
+		     int *ret)
+{
+	int arg = 0;
+
+	while (arg < ADMIN_ARG_COUNT && strcmp(arg_table[arg].name, name) != 0)
+		arg++;
+	*ret = arg;
+	return arg < ADMIN_ARG_COUNT && (allowed_args(def) & BIT(arg));
+}
+
+/* `text` NULL: it stands alone. */
+static int add_option(struct admin_request *req, const char *flag,
+		      const char *text, char reterr[static ADMIN_ERROR_LEN])
+{
+	if (!text)
+		return refuse(-EINVAL, reterr, "%.100s needs a value", flag);
+	if (req->options_count == ADMIN_OPTIONS)
+		return refuse(-EINVAL, reterr, "more than %d options",
+			      ADMIN_OPTIONS);
+	req->options[req->options_count++] =
+		(struct admin_option){ flag + strlen("--"), flag, text };
+	return 0;
+}
+
 static int take_field(struct admin_request *req, const char *name,
 		      const char *text, char reterr[static ADMIN_ERROR_LEN])
 {
@@ -377,6 +362,21 @@ static int take_field(struct admin_request *req, const char *name,
 	return 0;
 }
 
+/* An argument that is in no table. `text` NULL: it stands alone. */
+static int take_other(struct admin_request *req, const char *name,
+		      const char *text, char reterr[static ADMIN_ERROR_LEN])
+{
+	const struct admin_command_def *def;
+	bool flag = strncmp(name, "--", 2) == 0;
+
+	def = &admin_command_table[req->command];
+	if (def->options && flag)
+		return add_option(req, name, text, reterr);
+	if (def->fields && !flag)
+		return take_field(req, name, text ? text : "", reterr);
+	return unknown_arg(def, name, reterr);
+}
+
 /* One `key=value`, `--flag=value` or `--flag`. */
 static int parse_arg(char *text, struct admin_request *req,
 		     char reterr[static ADMIN_ERROR_LEN])
@@ -384,27 +384,21 @@ static int parse_arg(char *text, struct admin_request *req,
 	const struct admin_command_def *def;
 	struct admin_value *value;
 	char *equals = strchr(text, '=');
-	int arg = 0;
+	int arg;
 
 	def = &admin_command_table[req->command];
 	if (equals)
 		*equals++ = '\0';
-	else
-		equals = text + strlen(text);
-	if (!decode(text) || !decode(equals))
+	if (!decode(text) || (equals && !decode(equals)))
 		return refuse(-EINVAL, reterr,
 			      "a bad %%-escape in the arguments");
-	while (arg < ADMIN_ARG_COUNT && strcmp(arg_table[arg].name, text) != 0)
-		arg++;
-	if (arg == ADMIN_ARG_COUNT || !(allowed_args(def) & BIT(arg)))
-		return def->fields && strncmp(text, "--", 2) != 0
-			       ? take_field(req, text, equals, reterr)
-			       : unknown_arg(def, text, reterr);
+	if (!is_known(def, text, &arg))
+		return take_other(req, text, equals, reterr);
 	value = &req->args[arg];
 	if (value->given)
 		return refuse(-EINVAL, reterr, "%s is given twice", text);
 	value->given = true;
-	value->text = equals;
+	value->text = equals ? equals : text + strlen(text);
 	return parse_value(arg, value, reterr);
 }
 

@@ -30,17 +30,14 @@ enum admin_command {
 	ADMIN_COMMAND_COUNT
 };
 
-/* In the order of the table. Those from ADMIN_BASE64PAYLOAD on are written
- * with `--` in front. */
+/* In the order of the table. Those from ADMIN_RESET on are written with `--`
+ * in front. */
 enum admin_arg {
 	ADMIN_HOOK = 0,
 	ADMIN_ENDPOINT,
 	ADMIN_CLIENT_ID,
 	ADMIN_USERNAME,
 	ADMIN_MOUNTPOINT,
-	ADMIN_BASE64PAYLOAD,
-	ADMIN_NO_PAYLOAD,
-	ADMIN_RESPONSE_TIMEOUT,
 	ADMIN_RESET,
 	ADMIN_ORIGIN,
 	ADMIN_ALL,
@@ -53,7 +50,15 @@ enum admin_arg {
 struct admin_value {
 	bool given;
 	const char *text; /* decoded; "" for a flag that stands alone */
-	uint32_t number;  /* of a boolean, a time; enum hook_id of a hook */
+	uint32_t number;  /* enum hook_id of a hook */
+};
+
+#define ADMIN_OPTIONS 64 /* at most */
+
+/* Judged by who uses it. */
+struct admin_option {
+	const char *name;        /* without its `--` */
+	const char *flag, *text; /* with them; decoded */
 };
 
 #define ADMIN_WORDS 3 /* at most */
@@ -62,6 +67,7 @@ struct admin_command_def {
 	/* Of its path below /api/v1/; ends with NULL. */
 	const char *words[ADMIN_WORDS + 1];
 	unsigned required, allowed; /* 1u << enum admin_arg */
+	bool options;               /* any `--<name>=<value>` beside them */
 	bool fields;                /* takes `name=value` of other names, too */
 	const char *usage;
 };
@@ -78,6 +84,8 @@ struct admin_field {
 struct admin_request {
 	enum admin_command command;
 	struct admin_value args[ADMIN_ARG_COUNT];
+	struct admin_option options[ADMIN_OPTIONS]; /* as given */
+	size_t options_count;
 	struct admin_field fields[ADMIN_FIELDS]; /* each name once */
 	size_t fields_count;
 };

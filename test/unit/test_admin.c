@@ -23,6 +23,7 @@
 #include "plugin/broker.h"
 #include "plugin/hook.h"
 #include "plugin/settings.h"
+#include "plugin/settings_saved.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
 
@@ -42,7 +43,9 @@ struct fixture {
 	struct hooks *hooks;
 	struct admin *admin;
 	int woken; /* eventfd */
-	bool held;
+	bool held, warned;
+	struct saved *saved; /* or NULL */
+	char saved_path[96];
 	unsigned disconnects; /* asked of the broker; the last: */
 	char gone_id[64], gone_name[64];
 };
@@ -60,8 +63,9 @@ static void take_log(void *ctx, enum log_level level, const char *line)
 	struct fixture *f = ctx;
 	size_t len = strlen(f->log);
 
-	assert_true(level == LOG_LEVEL_INFO || level == LOG_LEVEL_ERR ||
-		    strncmp(line, "admin: refused", 14) == 0);
+	if (!f->warned)
+		assert_true(level == LOG_LEVEL_INFO || level == LOG_LEVEL_ERR ||
+			    strncmp(line, "admin: refused", 14) == 0);
 	snprintf(f->log + len, sizeof(f->log) - len, "%s\n", line);
 }
 
@@ -145,6 +149,8 @@ static void start(struct fixture *f, const struct settings_opt *opts, size_t n)
 	settings_unref(s);
 	if (admin_create(&f->admin, f->hooks, f->path, why, sizeof(why)) != 0)
 		fail_msg("%s", why);
+	if (f->saved)
+		admin_save_to(f->admin, f->saved);
 	assert_int_equal(hooks_start(f->hooks), 0);
 }
 
@@ -187,6 +193,8 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	stop(f);
+	saved_close(f->saved);
+	unlink(f->saved_path);
 	close(f->woken);
 	unlink(f->path);
 	rmdir(f->dir);
@@ -528,6 +536,201 @@ static void bad_requests_change_nothing(void **state)
 	expect_error(f, ROOT "nonsense", 400, "nonsense");
 	expect(f, ROOT "show", 200, EMPTY);
 	assert_string_equal(f->log, "");
+}
+
+static void every_option_can_be_given(void **state)
+{
+	static const struct settings_opt all[] = {
+		{ "vmq_webhooks.header.X-All", "all" },
+	};
+	struct fixture *f = *state;
+	const struct webhook *hook;
+	struct settings *s;
+
+	start(f, all, 1);
+	expect(f,
+	       PUBLISH "&--header.X-Key=a%20b&--retries=1&--trace=true&"
+		       "--connect_timeout=77",
+	       200, DONE);
+	s = hooks_settings(f->hooks);
+	hook = settings_find(s, HOOK_ON_PUBLISH, "http://127.0.0.1:9/");
+	assert_non_null(hook);
+	assert_string_equal(hook->call.credentials->headers[0], "X-Key: a b");
+	assert_string_equal(hook->call.credentials->headers[1], "X-All: all");
+	assert_int_equal(hook->retries, 1);
+	assert_true(hook->call.trace);
+	assert_int_equal(hook->transport->way.connect_ms, 77);
+	settings_unref(s);
+}
+
+static void bad_options_change_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_error(f, PUBLISH "&--retris=1", 400,
+		     "cannot register http://127.0.0.1:9/: --retris: no such "
+		     "key");
+	expect_error(f, PUBLISH "&--retries=x", 400, "--retries: ");
+	expect_error(f, PUBLISH "&--trace=on&--trace=on", 400, "set twice");
+	expect_error(f, PUBLISH "&--trace", 400, "--trace needs a value");
+	expect_error(f, PUBLISH "&--blocking=on", 400, "blocking is for");
+	expect_error(f, PUBLISH "&--no_proxy=a%0ab", 400, "one line of text");
+	expect(f, ROOT "show", 200, EMPTY);
+	assert_string_equal(f->log, "");
+}
+
+/* The answer's text, which has the URL but for its password. */
+static void secrets_are_not_repeated(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+
+	request(f, "GET",
+		ROOT "register?hook=on_publish&endpoint=http://joe:hunter2@h/&"
+		     "--secret=hunter2",
+		&r);
+	assert_int_equal(r.status, 400);
+	assert_non_null(strstr(r.body, "http://***@h/: --secret: "));
+	assert_null(strstr(r.body, "hunter2"));
+	expect(f, PUBLISH "&--header.X-Key=hunter2", 200, DONE);
+	request(f, "GET", ROOT "show?--all&--origin", &r);
+	assert_non_null(strstr(r.body, "\"origin\":\"runtime\","
+				       "\"options\":\"--header.X-Key=***\"}"));
+	assert_null(strstr(r.body, "hunter2"));
+	request(f, "GET", ROOT "show", &r);
+	assert_null(strstr(r.body, "X-Key"));
+	expect_log(f, "registered hook=on_publish");
+	assert_null(strstr(f->log, "hunter2"));
+}
+
+/* ---- saving ---- */
+
+static void start_saving(struct fixture *f, const struct settings_opt *opts,
+			 size_t n)
+{
+	struct conf_error error = { "" };
+
+	snprintf(f->saved_path, sizeof(f->saved_path), "%s/saved", f->dir);
+	if (saved_open(&f->saved, f->saved_path, &error) != 0)
+		fail_msg("%s", error.text);
+	start(f, opts, n);
+}
+
+/* As another start would find it. */
+static void expect_saved(struct fixture *f, size_t n)
+{
+	struct conf_error error = { "" };
+	struct settings *bare, *s;
+
+	assert_int_equal(settings_load(NULL, 0, &bare, &error), 0);
+	if (saved_load(f->saved, bare, NULL, NULL, &s, &error) != 0)
+		fail_msg("%s", error.text);
+	assert_int_equal(s->webhooks, n);
+	settings_unref(s);
+	settings_unref(bare);
+}
+
+static void what_changes_is_saved_before_the_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	start_saving(f, some_webhooks, SOME_WEBHOOKS);
+	expect(f, PUBLISH, 200, DONE);
+	expect_saved(f, 1);
+	expect(f, PUBLISH "x&--retries=1", 200, DONE);
+	expect_saved(f, 2);
+	/* of the configuration */
+	expect(f,
+	       ROOT "deregister?hook=auth_on_publish&"
+		    "endpoint=http://127.0.0.1:9/z",
+	       200, DONE);
+	expect_saved(f, 2);
+	expect(f,
+	       ROOT "deregister?hook=on_publish&endpoint=http://127.0.0.1:9/",
+	       200, DONE);
+	expect_saved(f, 1);
+}
+
+static void what_cannot_be_saved_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char next[112];
+
+	start_saving(f, NULL, 0);
+	snprintf(next, sizeof(next), "%s.new", f->saved_path);
+	expect(f, PUBLISH, 200, DONE);
+	expect_log(f, "registered hook=on_publish");
+	f->warned = true; /* from now on that may be */
+	assert_int_equal(mkdir(next, 0700), 0);
+	expect_error(f, PUBLISH "x", 500, "not registered: cannot save it in ");
+	expect_error(f, PUBLISH "x&--header.A=it's%20%23", 400,
+		     "not registered: --header.A: a value with both ' and #");
+	expect_log(f, "did not register hook=on_publish");
+	assert_non_null(strstr(f->log, "Is a directory"));
+	expect_saved(f, 1);
+	/* but who is to be rid of is */
+	expect_error(f,
+		     ROOT "deregister?hook=on_publish&"
+			  "endpoint=http://127.0.0.1:9/",
+		     500,
+		     "deregistered, but it is back with the broker's next "
+		     "start: cannot save it in ");
+	expect(f, ROOT "show", 200, EMPTY);
+	expect_log(f, "did not save that it deregistered hook=on_publish");
+	assert_int_equal(rmdir(next), 0);
+}
+
+/* One after the other, whoever asks: none is lost. */
+static void changes_at_once_are_all_made(void **state)
+{
+	struct fixture *f = *state;
+	int fds[CONNECTIONS];
+
+	start_saving(f, NULL, 0);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		char target[256];
+
+		fds[i] = dial(f);
+		snprintf(target, sizeof(target), PUBLISH "%d", i);
+		send_request(fds[i], "POST", target);
+	}
+	for (int i = 0; i < CONNECTIONS; i++) {
+		struct reply r;
+
+		read_reply(f, fds[i], &r);
+		assert_string_equal(r.body, DONE);
+	}
+	stop(f);
+	expect_saved(f, CONNECTIONS);
+}
+
+static void an_end_in_the_middle_is_survived(void **state)
+{
+	struct fixture *f = *state;
+	int fds[CONNECTIONS];
+
+	start(f, NULL, 0);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		char target[256];
+
+		fds[i] = dial(f);
+		snprintf(target, sizeof(target), PUBLISH "%d", i);
+		send_request(fds[i], "POST", target);
+	}
+	stop(f); /* whatever has become of them */
+	for (int i = 0; i < CONNECTIONS; i++)
+		close(fds[i]);
+}
+
+static void who_is_not_verified_is_warned_about(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, NULL, 0);
+	f->warned = true;
+	expect(f, PUBLISH "&--verify_peer=false", 200, DONE);
+	expect_log(f, ": endpoint=http://127.0.0.1:9/: verify_peer = off: any "
+		      "server can pass for the endpoint");
 }
 
 /* ---- the log ---- */
@@ -1432,6 +1635,14 @@ int main(void)
 		BARE(deregisters),
 		BARE(unknown_deregistration_is_an_alert),
 		TEST(bad_requests_change_nothing),
+		BARE(every_option_can_be_given),
+		TEST(bad_options_change_nothing),
+		TEST(secrets_are_not_repeated),
+		BARE(what_changes_is_saved_before_the_answer),
+		BARE(what_cannot_be_saved_is_refused),
+		BARE(changes_at_once_are_all_made),
+		BARE(an_end_in_the_middle_is_survived),
+		BARE(who_is_not_verified_is_warned_about),
 		TEST(changes_are_logged_with_who_made_them),
 		TEST(passwords_stay_out_of_the_log),
 		TEST(looking_is_not_logged),

@@ -395,6 +395,18 @@ static void keys_of_others_are_ignored(void **state)
 	assert_string_equal(error.text, "");
 }
 
+static void where_all_is_claimed_nothing_is_ignored(void **state)
+{
+	static const char *const all[] = { "", NULL };
+
+	(void)state;
+	conf.claims = all;
+	assert_int_equal(set("city.zoo.open", "on"), 0);
+	assert_int_equal(set("city.hall.open", "on"), -EINVAL);
+	assert_int_equal(set("x", "on"), -EINVAL);
+	assert_non_null(strstr(error.text, "no such key"));
+}
+
 static void a_near_miss_of_a_claim_is_an_error(void **state)
 {
 	(void)state;
@@ -796,6 +808,7 @@ int main(void)
 		TEST(control_characters_stay_out_of_errors),
 		TEST(a_long_value_is_cut_in_errors),
 		TEST(keys_of_others_are_ignored),
+		TEST(where_all_is_claimed_nothing_is_ignored),
 		TEST(a_near_miss_of_a_claim_is_an_error),
 		TEST(an_unknown_key_is_an_error_with_a_suggestion),
 		TEST(an_unknown_key_opens_no_struct),

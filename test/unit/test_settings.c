@@ -354,7 +354,8 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 		     "blocking_budget, breaker_failures, breaker_open, "
 		     "max_queue, max_queue_bytes, retries, max_event_age, "
 		     "drain_timeout, cache_max_bytes, cache_jitter, "
-		     "admin_socket, admin_users, metrics_listen, "
+		     "admin_socket, persist, persist_file, admin_users, "
+		     "metrics_listen, "
 		     "default_policy, read_checks, publish_denied, "
 		     "mountpoint, " TRANSPORT ", " CALL
 		     "; did you mean \"vmq_webhooks.pool_timeout\"?");
@@ -1122,8 +1123,10 @@ static void what_is_wrong_is_not_added(void **state)
 	assert_int_equal(settings_with(s, &more, &t, &error), -EINVAL);
 	more.timeout_ms = 600001;
 	assert_int_equal(settings_with(s, &more, &t, &error), -EINVAL);
-	assert_string_equal(error.text,
-			    "response_timeout: allowed: 1 to 600000 (ms)");
+	assert_string_equal(
+		error.text,
+		"response_timeout: \"600001\" is no whole number in "
+		"range; allowed: 1 to 600000 (ms, without a unit)");
 }
 
 static void what_is_not_there_is_not_removed(void **state)
