@@ -59,6 +59,8 @@ void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
 	char line[1024];
 	va_list ap;
 
+	if (p->hooks && level < hooks_settings_now(p->hooks)->log_level)
+		return;
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);

@@ -176,7 +176,7 @@ static void report_undelivered(struct hooks *hooks)
 					  "%s: endpoint %s: %llu notifications "
 					  "were not delivered when the broker "
 					  "stopped (drain_timeout)",
-					  hook_table[h].name, webhook->shown,
+					  hook_table[h].name, webhook->logged,
 					  (unsigned long long)n);
 		}
 	}
@@ -222,9 +222,10 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 	return settings_slot_swap(&hooks->slot, old, s, configure_pool, hooks);
 }
 
-/* Entries of webhooks that are no longer there go: their counters may be
- * freed with the last settings that hold them. */
-static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
+/* Webhooks that are no longer there: their entries go, because their counters
+ * may be freed with the last settings that hold them, and what the log was
+ * still to hear of them is said. */
+static void part_from_webhooks(struct hooks *hooks, const struct settings *s)
 {
 	const struct settings *old = hooks->settings;
 
@@ -234,9 +235,10 @@ static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
 			const struct webhook *is;
 
 			is = settings_find(s, h, was->endpoint);
-			if (!is || is->stats != was->stats)
-				cache_drop_group(hooks->cache,
-						 &was->stats->cache);
+			if (is && is->stats == was->stats)
+				continue;
+			cache_drop_group(hooks->cache, &was->stats->cache);
+			hook_sum_up_webhook(hooks, was, true);
 		}
 	}
 }
@@ -249,7 +251,7 @@ static void take_up_settings(struct hooks *hooks)
 	if (version == hooks->version)
 		return;
 	s = settings_slot_get(&hooks->slot);
-	drop_stale_entries(hooks, s);
+	part_from_webhooks(hooks, s);
 	settings_unref(hooks->settings);
 	hooks->settings = s;
 	hooks->version = version;

@@ -66,15 +66,21 @@ static void lose(struct hooks *hooks, const struct webhook *webhook, int error,
 static void told(const struct pool_reply *reply, void *arg)
 {
 	struct telling *t = arg;
-	struct webhook_stats *stats = t->webhook->stats;
+	const struct webhook *webhook = t->webhook;
+	struct webhook_stats *stats = webhook->stats;
 	char error[CODEC_ERROR_LEN];
 
 	atomic_fetch_add_explicit(&stats->requests, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&stats->bytes_sent, t->sent,
 				  memory_order_relaxed);
 	if (hook_outcome(reply, error) != OUTCOME_ANSWER ||
-	    codec_check_json(reply->body, reply->len, error) != 0)
-		lose(t->hooks, t->webhook, reply->error, error);
+	    codec_check_json(reply->body, reply->len, error) != 0) {
+		lose(t->hooks, webhook, reply->error, error);
+	} else {
+		hook_answered(t->hooks, webhook);
+		hooks_log(t->hooks, LOG_LEVEL_DEBUG, "%s: endpoint %s: told",
+			  hook_table[webhook->hook].name, webhook->logged);
+	}
 	settings_unref(t->settings);
 	free(t);
 }

@@ -80,10 +80,12 @@ static int check_mountpoint(const char *value,
 
 /* ---- the table ---- */
 
-/* In the order of the enums in settings.h. */
+/* In the order of the enums in settings.h and broker.h. */
 static const char *const default_policies[] = { "deny", "ignore", NULL };
 static const char *const read_checks[] = { "auto", "allow", "defer", NULL };
 static const char *const publish_denied[] = { "drop", "disconnect", NULL };
+static const char *const log_levels[] = { "debug", "info", "warning", "error",
+					  NULL };
 static const char *const on_errors[] = { "deny", "next", "allow", NULL };
 
 static const struct conf_directive plugins_keys[] = {
@@ -129,6 +131,14 @@ static const struct conf_directive global_keys[] = {
 	      "ms"),
 	LIMIT("cache_max_bytes", cache_max_bytes, 0, UINT32_MAX, "bytes"),
 	LIMIT("cache_jitter", cache_jitter, 0, SETTINGS_JITTER_MAX, "percent"),
+	LIMIT("log_interval", log_interval_ms, 0, SETTINGS_LOG_INTERVAL_MAX_MS,
+	      "ms"),
+	{
+		.name = "log_level",
+		.type = CONF_CHOICE,
+		.offset = offsetof(struct settings, log_level),
+		.choices = log_levels,
+	},
 	{
 		.name = "admin_socket",
 		.type = CONF_STR,

@@ -29,7 +29,7 @@ void admin_log_change(struct admin_commands *commands,
 		      const char *hook, const char *endpoint)
 {
 	struct log_mail *mail = calloc(1, sizeof(*mail));
-	char *shown = redact_url(endpoint);
+	char *shown = redact_url_and_query(endpoint);
 	char missing[64] = "";
 
 	if (!mail || !shown) {
@@ -68,8 +68,9 @@ static void append(char *to, size_t size, const char *name, const char *value)
 void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
 		       const struct hooks_selection *selection, size_t entries)
 {
-	char *shown =
-		selection->endpoint ? redact_url(selection->endpoint) : NULL;
+	char *shown = selection->endpoint
+			      ? redact_url_and_query(selection->endpoint)
+			      : NULL;
 	char of[512] = "";
 
 	if (selection->hook != HOOK_COUNT)

@@ -28,12 +28,15 @@ static void complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 	snprintf(broker.client, sizeof(broker.client), "%s", client_id);
 }
 
-void stage_log(void *ctx, enum log_level level, const char *line)
+static void log_line(void *ctx, enum log_level level, const char *line)
 {
+	size_t len = strlen(broker.log);
+
 	(void)ctx;
-	(void)level;
 	broker.logged++;
+	broker.levels[level]++;
 	snprintf(broker.line, sizeof(broker.line), "%s", line);
+	snprintf(broker.log + len, sizeof(broker.log) - len, "%s\n", line);
 }
 
 static void wake(void *ctx)
@@ -59,9 +62,9 @@ static const struct modifier_without_effect without_effect[] = {
 	{ MODIFIER_UPGRADE_QOS, "upgrade_qos", 1u << HOOK_AUTH_ON_REGISTER },
 };
 
-const struct broker_ops stage_ops = {
+static const struct broker_ops ops = {
 	.complete_auth = complete_auth,
-	.log = stage_log,
+	.log = log_line,
 	.wake = wake,
 	.now_us = now_us,
 	.unix_ms = unix_ms,
@@ -80,7 +83,7 @@ struct hooks *hooks_of(const struct settings_opt *opts, size_t n)
 	broker.now_us = 1000000;
 	fake_pool_clock_us = &broker.now_us;
 	assert_int_equal(settings_load(opts, n, &s, &error), 0);
-	assert_int_equal(hooks_create(&hooks, s, &stage_ops, NULL), 0);
+	assert_int_equal(hooks_create(&hooks, s, &ops, NULL), 0);
 	settings_unref(s);
 	return hooks;
 }
