@@ -47,7 +47,8 @@ LIFE = ("on_client_wakeup", "on_client_offline", "on_client_gone")
 AUTH = tuple(h + m for h in BOTH[:3] for m in ("", "_m5"))
 ALL = tuple(h + m for h in BOTH for m in ("", "_m5")) + LIFE
 
-UNBOUNDED = {"blocking_budget": 1000, "blocking_timeout": 20000}
+UNBOUNDED = {"blocking_budget": 1000, "blocking_timeout": 20000,
+             "connect_timeout": 20000}
 
 # What users have who set nothing.
 BOUNDED = {"vmq_webhooks.blocking_budget": 500,

@@ -33,6 +33,7 @@ class OnError(BrokerTest):
         conf.update(endpoint_conf(ep.url, [h for h in ALL
                                            if h not in hooks and rest], "z"))
         conf.update(STEADY)
+        conf["vmq_webhooks.log_interval"] = 0
         return ep, self.broker(conf)
 
     def login(self, b, version, fine):
@@ -91,8 +92,8 @@ class OnError(BrokerTest):
     def test_allow(self):
         ep, b = self.each(self.NONE, "allow", True)
         for hook in AUTH:
-            b.wait_log("%s: client c[345] allowed without an answer" % hook,
-                       len(self.NONE))
+            b.wait_log(r"%s: endpoint \S+: client c[345] allowed without an "
+                       "answer" % hook, len(self.NONE))
 
     def test_allow_refuses_what_is_an_answer(self):
         ep, b = self.each(self.REFUSING, "allow", False)
