@@ -333,10 +333,9 @@ static enum hook_result ask_later(struct question *q,
 	}
 	later = delay(q);
 	if (!later) {
-		hooks_log(q->hooks, LOG_LEVEL_ERR,
-			  "%s: client refused: no room for another pending "
-			  "login",
-			  hook_table[q->ev->hook].name);
+		hook_trouble(q->hooks, asked(q), TROUBLE_UNASKED,
+			     "client refused: no room for another pending "
+			     "login");
 		*ret = verdict_deny("no room for another pending login");
 		return HOOK_DONE;
 	}

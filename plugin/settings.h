@@ -173,7 +173,7 @@ struct settings {
 	bool admin_socket_given; /* the operator named it */
 	unsigned default_policy, read_checks, publish_denied;
 	unsigned log_level; /* enum log_level: lines below are left out */
-	char *mountpoint; /* of every listener not among `mounts`; or NULL */
+	char *mountpoint;   /* of every listener not among `mounts`; or NULL */
 	struct listener_mount *mounts;
 	size_t mounts_count;
 };

@@ -57,6 +57,9 @@ BOUNDED = {"vmq_webhooks.blocking_budget": 500,
 # For tests that fail in a row on purpose: no breaker opens for it.
 STEADY = {"vmq_webhooks.breaker_failures": 1000}
 
+# For tests that look for a line of each of many: nothing is summed up.
+EACH_LINE = {"vmq_webhooks.log_interval": 0}
+
 TROUBLE = re.compile(
     r"ERROR: (?:Address|Leak|Thread|Memory)Sanitizer|runtime error:"
     r"|ERROR SUMMARY: [1-9]|definitely lost: [1-9]"

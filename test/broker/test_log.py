@@ -5,10 +5,9 @@ import os
 import re
 
 from endpoint import DENY, OK, Drop, Endpoint, Raw, Reset, Stall, ok
-from host import ALL, AUTH, STEADY, BrokerTest, endpoint_conf
+from host import ALL, AUTH, EACH_LINE, STEADY, BrokerTest, endpoint_conf
 
 TELL = tuple(h for h in ALL if h not in AUTH)
-EACH = {"vmq_webhooks.log_interval": 0}
 RARELY = {"vmq_webhooks.log_interval": 600000}
 
 
@@ -129,6 +128,82 @@ class Problems(Log):
                  "client c3: go away")
 
 
+class Clients(Log):
+    """What any of them, or any reply, can bring about again and again."""
+
+    def stage_login(self, login, conf=RARELY, **answers):
+        ep = self.endpoint(auth_on_register=login, **answers)
+        return self.hooked(ep, conf=dict(conf))
+
+    def once_and_then(self, b, once, more):
+        """Said once so far, and at the end how often."""
+        self.assertEqual(b.log_count("vmq_webhooks: " + once), 1)
+        b.stop()
+        self.assertEqual(b.log_count("vmq_webhooks: " + more), 1)
+        self.assertEqual(b.log_count(once), 2)
+
+    def publish(self, b, n, size=1):
+        c = self.online(b)
+        for i in range(n):
+            c.publish("t", "x" * size, 1)
+        c.disconnect()
+
+    def test_too_large(self):
+        b = self.stage_login(ok(max_message_size=50))
+        self.publish(b, 4, 100)
+        self.once_and_then(
+            b, "publish of client c1 refused: larger", "3 more publishes "
+            "refused within .*, the last: publish of client c1 refused: la")
+
+    def test_another_mountpoint(self):
+        b = self.stage_login(OK, auth_on_publish=ok(mountpoint="x"))
+        self.publish(b, 4)
+        self.once_and_then(
+            b, "publish of client c1 refused: the reply", "3 more publishes "
+            "refused within .*, the last: publish of client c1 refused: the")
+
+    def test_another_number_of_filters(self):
+        b = self.stage_login(OK, auth_on_subscribe={
+            "result": "ok", "topics": [{"topic": "a", "qos": 0},
+                                       {"topic": "b", "qos": 0}]})
+        c = self.online(b)
+        for i in range(4):
+            self.assertEqual(c.subscribe("t"), [0x80])
+        c.disconnect()
+        self.once_and_then(
+            b, "subscription of client c1 refused: asked for one",
+            "3 more subscriptions refused within .*, the last: subscription")
+
+    def test_a_login_that_cannot_be(self):
+        b = self.stage_login(ok(mountpoint="x", client_id="y"))
+        for i in range(4):
+            self.client(b, "c%d" % i).connect("u", "p", rc=5)
+        self.once_and_then(b, "login of client c. refused: ",
+                           "3 more logins refused within .*, the last: login "
+                           "of client c3 refused")
+
+    def test_in_the_middle_of_it(self):
+        b = self.stage_login(ok(max_message_size=50),
+                             {"vmq_webhooks.log_interval": 500})
+        self.publish(b, 4, 100)
+        b.wait_log("more publishes refused within", timeout=20)
+        self.assertTrue(b.alive())
+
+    def test_every_one(self):
+        b = self.stage_login(ok(max_message_size=50), EACH_LINE)
+        self.publish(b, 4, 100)
+        b.wait_log("publish of client c1 refused: larger", 4)
+        b.stop()
+        self.assertEqual(b.log_count("more publishes"), 0)
+
+    def test_not_below_the_level(self):
+        b = self.stage_login(ok(max_message_size=50),
+                             {"vmq_webhooks.log_level": "warning"})
+        self.publish(b, 4, 100)
+        b.stop()
+        self.assertEqual(b.log_count("publishes? .*refused"), 0)
+
+
 class Levels(Log):
 
     def noise(self, level):
@@ -136,7 +211,7 @@ class Levels(Log):
         ep = self.endpoint(auth_on_publish=lambda r: {
             "fine": OK, "bad": DENY, "none": (500, {}, OK),
         }[r["topic"]])
-        b = self.stage(ep, conf=dict(EACH, **{
+        b = self.stage(ep, conf=dict(EACH_LINE, **{
             "vmq_webhooks.log_level": level}),
             on_error="allow")
         c = self.online(b)
@@ -199,7 +274,7 @@ class Secrets(Log):
     def secret_stage(self, url, conf=None, hooks=ALL, **options):
         settings = endpoint_conf(self.secret_url(url), hooks, **options)
         settings.update(self.CONF)
-        settings.update(EACH)
+        settings.update(EACH_LINE)
         settings.update(conf or {})
         return self.broker(settings)
 
@@ -301,7 +376,7 @@ class Secrets(Log):
                           (nobody, {"vmq_webhooks.proxy": "socks5://joe-user:"
                                     "proxy-passw0rd@127.0.0.1:1"}),
                           ("http+unix:///no/such.sock:/x", {})):
-            settings = dict(self.CONF, **EACH)
+            settings = dict(self.CONF, **EACH_LINE)
             settings["vmq_webhooks.connect_timeout"] = self.ms(1000)
             settings.update(endpoint_conf(
                 url + "?token=query-t0ken" if "+unix" in url else
