@@ -21,7 +21,8 @@
 #
 # Benchmarks, against a load of our own on this machine:
 #   make bench        every figure, and docs/benchmarks.md (a quarter of an hour);
-#                     FIGURES="1 C4" only those, QUICK=1 only that it works
+#                     FIGURES="1 C4" only those, and with WRITE=1 their rows;
+#                     QUICK=1 only that it works
 #   make bench-tools  what it needs: build/bench/
 #
 # Knobs:
@@ -161,7 +162,7 @@ golden: $(OUT)/test/golden
 bench-tools: all $(BENCH_BIN)
 
 bench: bench-tools
-	$(Q)test/bench/run $(if $(QUICK),--quick) $(FIGURES)
+	$(Q)test/bench/run $(if $(QUICK),--quick) $(if $(WRITE),--write) $(FIGURES)
 
 broker: all
 	$(Q)test/broker/run --all
