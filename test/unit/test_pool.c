@@ -611,13 +611,32 @@ static void test_idle_connection_is_closed(void **state)
 	int64_t before;
 
 	opts.idle_ms = 50;
-	f->kind = POOL_HOLD; /* others leave some to these */
 	configure(f, &opts);
 	before = pool_now_ms();
 	call_ok(f);
 	/* without another call */
 	assert_true(http_server_wait_open(f->server, 0));
-	assert_in_range(pool_now_ms() - before, 50, 2000);
+	assert_in_range(pool_now_ms() - before, 50, PATIENCE_MS);
+	WAIT_UNTIL(stats_of(f, f->url).connections == 0);
+	call_ok(f);
+	assert_int_equal(counts_of(f).opened, 2);
+}
+
+/* One of the owner's own is, when the owner collects. */
+static void test_idle_connection_of_holds_is_closed(void **state)
+{
+	struct fixture *f = *state;
+	struct pool_endpoint_opts opts = options(f->url);
+	int64_t before;
+
+	opts.idle_ms = 50;
+	f->kind = POOL_HOLD;
+	configure(f, &opts);
+	settle(f);
+	before = pool_now_ms();
+	call_ok(f);
+	WAIT_UNTIL((pool_collect(f->pool), counts_of(f).open) == 0);
+	assert_in_range(pool_now_ms() - before, 50, PATIENCE_MS);
 	assert_int_equal(stats_of(f, f->url).connections, 0);
 	call_ok(f);
 	assert_int_equal(counts_of(f).opened, 2);
@@ -1967,6 +1986,7 @@ int main(void)
 		TEST(test_never_more_than_max_connections),
 		TEST(test_as_many_in_parallel_as_allowed),
 		TEST(test_idle_connection_is_closed),
+		TEST(test_idle_connection_of_holds_is_closed),
 		TEST(test_idle_endpoint_holds_no_descriptors),
 		TEST(test_idle_connections_close_beside_a_used_one),
 		TEST(test_closed_idle_connections_are_replaced),
