@@ -110,6 +110,8 @@ $(OUT)/test/unit/%: $O/test/unit/%.o $(call obj,$(UNIT_HELP) $(CORE_SRC))
 
 # Its allocations fail in turn.
 $(OUT)/test/unit/test_cache: LDFLAGS += -Wl,--wrap=calloc
+$(OUT)/test/unit/test_torture: LDFLAGS += $(foreach f,malloc calloc realloc \
+	strdup strndup asprintf,-Wl,--wrap=$f)
 
 $(OUT)/test/replay/%: $O/test/replay/%.o $(call obj,$(REPLAY_HELP) $(REPLAY_CORE))
 	$(call say,LINK)

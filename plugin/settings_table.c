@@ -611,8 +611,10 @@ static int finish(struct drafts *drafts, struct conf_error *reterr)
 	err = make_default_transport(s, reterr);
 	for (d = drafts->first; !err && d; d = d->next)
 		err = add_webhook(s, d, reterr);
-	for (m = drafts->mounts; !err && m; m = m->next)
-		err = settings_mount(s, m->port, m->mountpoint);
+	for (m = drafts->mounts; !err && m; m = m->next) {
+		if (settings_mount(s, m->port, m->mountpoint) != 0)
+			err = out_of_memory(reterr);
+	}
 	transport_keys_clear(&s->transport_keys);
 	return err;
 }

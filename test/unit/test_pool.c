@@ -510,7 +510,7 @@ static void test_refused_connection(void **state)
 	before = pool_now_ms();
 	call(f, &got, "http://127.0.0.1:1/");
 	assert_int_equal(got.error, -ECONNREFUSED);
-	assert_in_range(pool_now_ms() - before, 0, 2000);
+	assert_in_range(pool_now_ms() - before, 0, PATIENCE_MS);
 	clear(&got);
 }
 
@@ -902,7 +902,7 @@ static void expect_timed_out(struct fixture *f, const struct got *got,
 {
 	(void)f;
 	assert_int_equal(got->error, -ETIMEDOUT);
-	assert_in_range(got->elapsed_ms, ms, ms + 1000);
+	assert_in_range(got->elapsed_ms, ms, ms + PATIENCE_MS);
 }
 
 static void test_silent_endpoint_times_out(void **state)
@@ -1020,11 +1020,17 @@ static void test_connecting_times_out(void **state)
 
 static void wait_asked(void)
 {
+	struct timespec end;
+	int err = 0;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += PATIENCE_MS / 1000;
 	pthread_mutex_lock(&names.lock);
-	while (!names.asked)
-		pthread_cond_wait(&names.changed, &names.lock);
+	while (!names.asked && !err)
+		err = pthread_cond_timedwait(&names.changed, &names.lock, &end);
 	names.asked = 0;
 	pthread_mutex_unlock(&names.lock);
+	assert_int_equal(err, 0);
 }
 
 static void let_names_go(bool go)
@@ -1047,19 +1053,19 @@ static void test_hanging_name_resolver_delays_nobody(void **state)
 
 	let_names_go(false);
 	assert_int_equal(pool_configure(f->pool, opts, 2), 0);
-	submit_any(f, &hanging, "http://some.hang/", "{}", NULL, 200, NULL);
+	submit_any(f, &hanging, "http://some.hang/", "{}", NULL, 1000, NULL);
 	wait_asked();
 	while (!hanging.done) {
 		call_ok(f);
 		pool_collect(f->pool);
 	}
-	assert_in_range(hanging.elapsed_ms, 200, 2000);
+	assert_in_range(hanging.elapsed_ms, 1000, PATIENCE_MS);
 	assert_int_equal(hanging.error, -ETIMEDOUT);
 	submit_to(f, &other, "http://some.hang/");
 	wait_asked();
 	pool_stop(f->pool, 0);
 	assert_int_equal(other.error, -ECANCELED);
-	assert_in_range(pool_now_ms() - before, 200, 5000);
+	assert_in_range(pool_now_ms() - before, 1000, PATIENCE_MS);
 	let_names_go(true);
 	clear(&hanging);
 	clear(&other);
