@@ -227,12 +227,12 @@ int conf_read_text(struct conf *conf, const char *name, const char *text,
 	return err;
 }
 
-static int read_all(int fd, char *buf, size_t cap, size_t *ret_len)
+int conf_read_all(int fd, char *buf, size_t size, size_t *ret_len)
 {
 	size_t len = 0;
 
-	while (len < cap) {
-		ssize_t n = read(fd, buf + len, cap - len);
+	while (len < size) {
+		ssize_t n = read(fd, buf + len, size - len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -268,7 +268,7 @@ static int load(const char *path, char **ret, size_t *ret_len)
 	if (err)
 		goto out;
 	buf = malloc(FILE_MAX_BYTES + 1);
-	err = buf ? read_all(fd, buf, FILE_MAX_BYTES + 1, &len) : -ENOMEM;
+	err = buf ? conf_read_all(fd, buf, FILE_MAX_BYTES + 1, &len) : -ENOMEM;
 	if (!err && len > FILE_MAX_BYTES)
 		err = -EFBIG;
 	if (err)
