@@ -21,7 +21,8 @@
 #
 # Benchmarks, against a load of our own on this machine:
 #   make bench        every figure, and docs/benchmarks.md (a quarter of an hour);
-#                     FIGURES="1 C4" only those, QUICK=1 only that it works
+#                     FIGURES="1 C4" only those, and with WRITE=1 their rows;
+#                     QUICK=1 only that it works
 #   make bench-tools  what it needs: build/bench/
 #
 # Knobs:
@@ -119,6 +120,8 @@ $(OUT)/test/unit/test_cli_table: $(call obj,plugin/cli/table.c)
 
 # Its allocations fail in turn.
 $(OUT)/test/unit/test_cache: LDFLAGS += -Wl,--wrap=calloc
+$(OUT)/test/unit/test_torture: LDFLAGS += $(foreach f,malloc calloc realloc \
+	strdup strndup asprintf,-Wl,--wrap=$f)
 
 $(OUT)/test/replay/%: $O/test/replay/%.o $(call obj,$(REPLAY_HELP) $(REPLAY_CORE))
 	$(call say,LINK)
@@ -171,7 +174,7 @@ golden: $(OUT)/test/golden
 bench-tools: all $(BENCH_BIN)
 
 bench: bench-tools
-	$(Q)test/bench/run $(if $(QUICK),--quick) $(FIGURES)
+	$(Q)test/bench/run $(if $(QUICK),--quick) $(if $(WRITE),--write) $(FIGURES)
 
 broker: all
 	$(Q)test/broker/run --all

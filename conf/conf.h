@@ -112,6 +112,10 @@ int conf_read_text(struct conf *conf, const char *name, const char *text,
 int conf_read_file(struct conf *conf, const char *path,
 		   struct conf_error *reterr);
 
+/* What is left of an open file, at most `size` bytes of it. Returns 0 or
+ * -errno. */
+int conf_read_all(int fd, char *buf, size_t size, size_t *ret_len);
+
 /* Forget which keys were set. What `root` holds is the caller's. */
 void conf_clear(struct conf *conf);
 

@@ -61,12 +61,27 @@ static const char *read_value(struct conf_span rest, struct conf_span *ret)
 	return NULL;
 }
 
-static bool has_blank(struct conf_span key)
+static size_t first_word(struct conf_span key)
 {
-	for (size_t i = 0; i < key.len; i++)
-		if ((unsigned char)key.at[i] <= ' ' || key.at[i] == 0x7f)
-			return true;
-	return false;
+	size_t n = 0;
+
+	while (n < key.len && (unsigned char)key.at[n] > ' ' &&
+	       key.at[n] != 0x7f)
+		n++;
+	return n;
+}
+
+/* What follows the first word may be a value, and that a secret. */
+static int no_key(const char *place, struct conf_span key,
+		  struct conf_error *reterr)
+{
+	size_t word = first_word(key);
+
+	return conf_fail(reterr, -EINVAL, place,
+			 "\"%.*s%s\" is no key: a key is a word without "
+			 "blanks, and \"=\" follows it",
+			 word > 64 ? 64 : (int)word, key.at,
+			 word < key.len ? " ..." : "");
 }
 
 static int read_setting(struct conf *conf, const char *place,
@@ -83,11 +98,8 @@ static int read_setting(struct conf *conf, const char *place,
 				 "neither \"key = value\" nor a comment");
 	rest.len = (size_t)(line.at + line.len - rest.at);
 	key = conf_trim(key);
-	if (!key.len || has_blank(key))
-		return conf_fail(reterr, -EINVAL, place,
-				 "\"%.*s\" is no key: a key is a word without "
-				 "blanks",
-				 key.len > 64 ? 64 : (int)key.len, key.at);
+	if (!key.len || first_word(key) < key.len)
+		return no_key(place, key, reterr);
 	wrong = read_value(rest, &value);
 	if (wrong)
 		return conf_fail(reterr, -EINVAL, place, "%.*s: %s",
@@ -215,12 +227,12 @@ int conf_read_text(struct conf *conf, const char *name, const char *text,
 	return err;
 }
 
-static int read_all(int fd, char *buf, size_t cap, size_t *ret_len)
+int conf_read_all(int fd, char *buf, size_t size, size_t *ret_len)
 {
 	size_t len = 0;
 
-	while (len < cap) {
-		ssize_t n = read(fd, buf + len, cap - len);
+	while (len < size) {
+		ssize_t n = read(fd, buf + len, size - len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -256,7 +268,7 @@ static int load(const char *path, char **ret, size_t *ret_len)
 	if (err)
 		goto out;
 	buf = malloc(FILE_MAX_BYTES + 1);
-	err = buf ? read_all(fd, buf, FILE_MAX_BYTES + 1, &len) : -ENOMEM;
+	err = buf ? conf_read_all(fd, buf, FILE_MAX_BYTES + 1, &len) : -ENOMEM;
 	if (!err && len > FILE_MAX_BYTES)
 		err = -EFBIG;
 	if (err)

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,39 +33,6 @@ enum {
 /* The one thing that is the process's and not an instance's: Mosquitto loads
  * a .so once, and calls its init for every `plugin` line that names it. */
 static bool loaded;
-
-/* ---- log ---- */
-
-static void log_line(void *ctx, enum log_level level, const char *line)
-{
-	static const int levels[] = {
-		[LOG_LEVEL_DEBUG] = MOSQ_LOG_DEBUG,
-		[LOG_LEVEL_INFO] = MOSQ_LOG_INFO,
-		[LOG_LEVEL_WARN] = MOSQ_LOG_WARNING,
-		[LOG_LEVEL_ERR] = MOSQ_LOG_ERR,
-	};
-	char clean[1024];
-	size_t n = 0;
-
-	(void)ctx;
-	/* Clients and endpoints choose parts of it: one line stays one. */
-	for (; line[n] && n < sizeof(clean) - 1; n++)
-		clean[n] = (unsigned char)line[n] < ' ' ? '?' : line[n];
-	clean[n] = '\0';
-	mosquitto_log_printf(levels[level], "vmq_webhooks: %s", clean);
-}
-
-void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
-{
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	if (!p->aside || !log_lines_take(p->aside, line))
-		log_line(p, level, line);
-}
 
 /* ---- whose events are numbered ---- */
 
@@ -230,6 +196,7 @@ static void beat(struct plugin *p, int64_t now)
 	p->beat_ms = now;
 	p->arriving = NULL; /* may be forgotten now */
 	client_table_beat(&p->clients);
+	broker_sum_up(p, false);
 }
 
 /* 2.0.11 to 2.0.14 never tick with per_listener_settings: then the callbacks
@@ -497,7 +464,7 @@ static int start(struct plugin *p, struct settings *s,
 	p->ops = (struct broker_ops){
 		.complete_auth = broker_complete_auth,
 		.disconnect = broker_disconnect,
-		.log = log_line,
+		.log = broker_log_line,
 		.wake = wake,
 		.now_us = now_us,
 		.unix_ms = unix_ms,
@@ -536,8 +503,10 @@ static void plugin_destroy(struct plugin *p)
 	if (!p)
 		return;
 	p->stopping = true;
-	if (p->hooks)
+	if (p->hooks) {
 		hooks_stop(p->hooks);
+		broker_sum_up(p, true);
+	}
 	signal(SIGURG, SIG_DFL); /* nobody is left to send it */
 	watch_no_longer(p);
 	admin_destroy(p->admin);
@@ -572,9 +541,10 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 	if (err)
 		goto out;
 	if (!s->enabled) {
-		broker_log(p, LOG_LEVEL_WARN,
-			   "plugins.vmq_webhooks is off: the plugin does "
-			   "nothing");
+		if (s->log_level <= LOG_LEVEL_WARN)
+			broker_log(p, LOG_LEVEL_WARN,
+				   "plugins.vmq_webhooks is off: the plugin "
+				   "does nothing");
 		goto out;
 	}
 	err = broker_restore(p, &s);
@@ -614,10 +584,11 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata,
 	int err;
 
 	if (loaded) {
-		log_line(NULL, LOG_LEVEL_ERR,
-			 "loaded twice: keep one `plugin` line for "
-			 "vmq_webhooks.so in mosquitto.conf; without "
-			 "per_listener_settings it serves every listener");
+		broker_log_line(
+			NULL, LOG_LEVEL_ERR,
+			"loaded twice: keep one `plugin` line for "
+			"vmq_webhooks.so in mosquitto.conf; without "
+			"per_listener_settings it serves every listener");
 		return MOSQ_ERR_INVAL;
 	}
 	err = plugin_create(&p, id, opts, count);

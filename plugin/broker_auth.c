@@ -179,9 +179,10 @@ void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 	}
 	/* Nobody else can be asked any more: no opinion is a refusal. */
 	if (c->state == CLIENT_DEFERRED)
-		broker_log(p, LOG_LEVEL_INFO,
-			   "login of client %s refused: no endpoint decided",
-			   c->id);
+		broker_trouble(
+			p, BROKER_UNDECIDED,
+			"login of client %s refused: no endpoint decided",
+			c->id);
 	c->state = CLIENT_REFUSED;
 	client_doom(&p->clients, c);
 	mosquitto_complete_basic_auth(client_id, MOSQ_ERR_AUTH);

@@ -105,9 +105,10 @@ static void ask(struct plugin *p, struct mosquitto_evt_message *ed,
 	hooks_refresh(p->hooks);
 	hook_ask(p->hooks, ev, false, &v, NULL);
 	if (v->decision == DECISION_OK && !rewrite(p, ed, v))
-		broker_log(p, LOG_LEVEL_ERR,
-			   "no memory to rewrite a delivery: not all of it is "
-			   "rewritten");
+		broker_trouble(
+			p, BROKER_MEMORY,
+			"no memory to rewrite a delivery: not all of it is "
+			"rewritten");
 	verdict_unref(v);
 }
 

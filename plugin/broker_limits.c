@@ -53,10 +53,10 @@ bool limits_size(struct plugin *p, const struct client *c,
 	if (l->message_size <= 0 ||
 	    packet_size(ed, topic, c->m5) <= l->message_size)
 		return true;
-	broker_log(p, LOG_LEVEL_INFO,
-		   "publish of client %s refused: larger than "
-		   "max_message_size of its login",
-		   c->id);
+	broker_trouble(p, BROKER_LIMIT,
+		       "publish of client %s refused: larger than "
+		       "max_message_size of its login",
+		       c->id);
 	return false;
 }
 
@@ -72,10 +72,11 @@ bool limits_rate(struct plugin *p, struct client *c)
 		l->sent = 0;
 	}
 	if (++l->sent == l->message_rate + 1)
-		broker_log(p, LOG_LEVEL_INFO,
-			   "publishes of client %s refused for the rest of a "
-			   "second: more than max_message_rate of its login",
-			   c->id);
+		broker_trouble(
+			p, BROKER_LIMIT,
+			"publishes of client %s refused for the rest of a "
+			"second: more than max_message_rate of its login",
+			c->id);
 	return l->sent <= l->message_rate;
 }
 
@@ -92,10 +93,11 @@ void limits_tick(struct plugin *p, int64_t now)
 		p->limited--;
 		if (c->state != CLIENT_ONLINE)
 			continue;
-		broker_log(p, LOG_LEVEL_INFO,
-			   "client %s disconnected: max_connection_lifetime of "
-			   "its login is over",
-			   c->id);
+		broker_trouble(
+			p, BROKER_LIFETIME,
+			"client %s disconnected: max_connection_lifetime of "
+			"its login is over",
+			c->id);
 		p->kicking = true;
 		mosquitto_kick_client_by_clientid(c->id, true);
 		p->kicking = false;

@@ -79,8 +79,8 @@ enum client_state login_decide(struct plugin *p, const struct client *c,
 	cannot = cannot_become(c, v);
 	if (!cannot)
 		return CLIENT_ADMITTED;
-	broker_log(p, LOG_LEVEL_WARN, "login of client %s refused: %s", c->id,
-		   cannot);
+	broker_trouble(p, BROKER_LOGIN, "login of client %s refused: %s", c->id,
+		       cannot);
 	return CLIENT_REFUSED;
 }
 
@@ -116,10 +116,11 @@ bool login_apply(struct plugin *p, struct client *c, struct mosquitto *client,
 {
 	if (set_username(c, client, v) && rename_client(p, c, client, v))
 		return true;
-	broker_log(p, LOG_LEVEL_ERR,
-		   "client %s refused: the names of its login's reply could "
-		   "not be set",
-		   c->id);
+	broker_trouble(
+		p, BROKER_LOGIN,
+		"client %s refused: the names of its login's reply could "
+		"not be set",
+		c->id);
 	return false;
 }
 

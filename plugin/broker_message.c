@@ -114,8 +114,8 @@ int message_publish(struct plugin *p, const struct mosquitto *client,
 	}
 out:
 	if (err)
-		broker_log(
-			p, LOG_LEVEL_ERR,
+		broker_trouble(
+			p, BROKER_LOST,
 			"a message of client %s to %.*s is lost: it was to be "
 			"published as decided, and could not be: %s",
 			mosquitto_client_id(client), (int)m->topic.len,

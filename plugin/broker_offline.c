@@ -31,8 +31,8 @@ void offline_subscribed(struct plugin *p, const struct mosquitto *client,
 		return;
 	c = broker_client(p, client);
 	if (c && client_add_filter(c, filter, (uint8_t)qos) == -ENOMEM)
-		broker_log(p, LOG_LEVEL_ERR,
-			   "no memory to remember a subscription");
+		broker_trouble(p, BROKER_MEMORY,
+			       "no memory to remember a subscription");
 }
 
 void offline_unsubscribed(struct plugin *p, const struct mosquitto *client,

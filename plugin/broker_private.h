@@ -50,6 +50,25 @@ struct host_x509 {
 	bool missed; /* looked for, and not found */
 };
 
+/* Lines that clients and replies can bring about, as often as they like. */
+enum broker_trouble {
+	BROKER_UNDECIDED = 0, /* a login */
+	BROKER_LOGIN,         /* refused for what its reply asks for */
+	BROKER_LIMIT,         /* a publish beyond what its login allows */
+	BROKER_PUBLISH,       /* refused for what its reply asks for */
+	BROKER_SUBSCRIBE,     /* likewise */
+	BROKER_LIFETIME,      /* of a login is over */
+	BROKER_LOST,          /* a message */
+	BROKER_MEMORY,        /* there is none */
+	BROKER_TROUBLES
+};
+
+struct broker_line {
+	int64_t said_ms; /* 0: never */
+	uint64_t unsaid; /* since then */
+	char last[256];  /* of those */
+};
+
 struct plugin {
 	mosquitto_plugin_id_t *id;
 	struct host host;
@@ -80,6 +99,7 @@ struct plugin {
 	unsigned limited; /* clients whose life is limited */
 	bool watching;    /* for its shutdown */
 	bool stopping;    /* the broker's clients are freed */
+	struct broker_line lines[BROKER_TROUBLES];
 	/* What was said, and is not said again. */
 	bool tick_missed, properties_missed, topic_rewrite_missed;
 	bool retain_handling_said;
@@ -137,8 +157,19 @@ void broker_drop_passing(struct plugin *p);
 /* Tell of the subscriptions gathered so far. */
 void broker_flush_gathered(struct plugin *p);
 
+/* broker_log.c */
+
+/* One line, if `log_level` has it. */
 void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The first of its kind at once; those of the next `log_interval` are counted,
+ * and summed up in one more. */
+void broker_trouble(struct plugin *p, enum broker_trouble kind, const char *fmt,
+		    ...) __attribute__((format(printf, 3, 4)));
+/* Say what is to be summed up by now; or all. */
+void broker_sum_up(struct plugin *p, bool all);
+/* For struct broker_ops: whatever the level. */
+void broker_log_line(void *ctx, enum log_level level, const char *line);
 
 /* broker_reload.c */
 

@@ -31,10 +31,11 @@ static bool stays_mounted(struct plugin *p, const struct event *ev,
 	    (mp->text.len == ev->mountpoint.len &&
 	     memcmp(mp->text.data, ev->mountpoint.data, mp->text.len) == 0))
 		return true;
-	broker_log(p, LOG_LEVEL_WARN,
-		   "publish of client %.*s refused: the reply sets a "
-		   "mountpoint other than the listener's",
-		   (int)ev->client_id.len, (const char *)ev->client_id.data);
+	broker_trouble(p, BROKER_PUBLISH,
+		       "publish of client %.*s refused: the reply sets a "
+		       "mountpoint other than the listener's",
+		       (int)ev->client_id.len,
+		       (const char *)ev->client_id.data);
 	return false;
 }
 

@@ -42,8 +42,8 @@ static void gather(struct plugin *p, const struct mosquitto *client,
 	ev.properties = properties;
 	ev.properties_count = count;
 	if (gather_add(p->gather, client, &ev, topic) != 0)
-		broker_log(p, LOG_LEVEL_ERR,
-			   "no memory to tell of a subscription");
+		broker_trouble(p, BROKER_MEMORY,
+			       "no memory to tell of a subscription");
 }
 
 static void enter_for(struct plugin *p, const struct mosquitto *client,
@@ -95,26 +95,27 @@ static bool granted(struct plugin *p, const struct event *ev,
 	if (!verdict_has(v, MODIFIER_TOPICS))
 		return true;
 	if (v->topics_count != 1) {
-		broker_log(p, LOG_LEVEL_WARN,
-			   "subscription of client %.*s refused: asked for one "
-			   "filter, the reply lists %zu",
-			   (int)ev->client_id.len,
-			   (const char *)ev->client_id.data, v->topics_count);
+		broker_trouble(
+			p, BROKER_SUBSCRIBE,
+			"subscription of client %.*s refused: asked for one "
+			"filter, the reply lists %zu",
+			(int)ev->client_id.len,
+			(const char *)ev->client_id.data, v->topics_count);
 		return false;
 	}
 	*ret = v->topics[0];
 	if (ret->qos < 0 || ret->qos > 2)
 		return false;
 	if (is_led_astray(asked, ret)) {
-		broker_log(p, LOG_LEVEL_WARN,
-			   "subscription of client %.*s to %.*s refused: the "
-			   "reply rewrites it to %.*s, which no reply may",
-			   (int)ev->client_id.len,
-			   (const char *)ev->client_id.data,
-			   (int)asked->filter.len,
-			   (const char *)asked->filter.data,
-			   (int)ret->filter.len,
-			   (const char *)ret->filter.data);
+		broker_trouble(
+			p, BROKER_SUBSCRIBE,
+			"subscription of client %.*s to %.*s refused: the "
+			"reply rewrites it to %.*s, which no reply may",
+			(int)ev->client_id.len,
+			(const char *)ev->client_id.data,
+			(int)asked->filter.len,
+			(const char *)asked->filter.data, (int)ret->filter.len,
+			(const char *)ret->filter.data);
 		return false;
 	}
 	if (p->host.v21)
@@ -125,12 +126,12 @@ static bool granted(struct plugin *p, const struct event *ev,
 	ret->has_options = false; /* the client's, which nobody knows */
 	if (!changes)
 		return true;
-	broker_log(p, LOG_LEVEL_WARN,
-		   "subscription of client %.*s to %.*s refused: the reply "
-		   "rewrites it, which Mosquitto %s cannot do",
-		   (int)ev->client_id.len, (const char *)ev->client_id.data,
-		   (int)asked->filter.len, (const char *)asked->filter.data,
-		   p->host.version);
+	broker_trouble(p, BROKER_SUBSCRIBE,
+		       "subscription of client %.*s to %.*s refused: the reply "
+		       "rewrites it, which Mosquitto %s cannot do",
+		       (int)ev->client_id.len, (const char *)ev->client_id.data,
+		       (int)asked->filter.len, (const char *)asked->filter.data,
+		       p->host.version);
 	return false;
 }
 

@@ -133,7 +133,7 @@ static void report_undelivered(struct hooks *hooks)
 					  "%s: endpoint %s: %llu notifications "
 					  "were not delivered when the broker "
 					  "stopped (drain_timeout)",
-					  hook_table[h].name, webhook->shown,
+					  hook_table[h].name, webhook->logged,
 					  (unsigned long long)n);
 		}
 	}
@@ -196,8 +196,9 @@ static void clear_entries(struct hooks *hooks, const struct webhook *webhook)
 }
 
 /* Entries of webhooks that have changed go, and of those that are no longer
- * there: their counters may be freed with the last settings that hold them. */
-static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
+ * there: their counters may be freed with the last settings that hold them.
+ * What the log was still to hear of the latter is said. */
+static void part_from_webhooks(struct hooks *hooks, const struct settings *s)
 {
 	const struct settings *old = hooks->settings;
 
@@ -207,11 +208,13 @@ static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
 			const struct webhook *is;
 
 			is = settings_find(s, h, was->endpoint);
-			if (!is || is->stats != was->stats)
+			if (!is || is->stats != was->stats) {
 				cache_drop_group(hooks->cache,
 						 &was->stats->cache);
-			else if (!settings_same_webhook(was, is))
+				hook_sum_up_webhook(hooks, was, true);
+			} else if (!settings_same_webhook(was, is)) {
 				clear_entries(hooks, was);
+			}
 		}
 	}
 }
@@ -225,7 +228,7 @@ static void take_up_settings(struct hooks *hooks)
 	if (version == hooks->version)
 		return;
 	s = settings_slot_get(&hooks->slot);
-	drop_stale_entries(hooks, s);
+	part_from_webhooks(hooks, s);
 	limits = cache_limits(s);
 	cache_set_limits(hooks->cache, &limits);
 	settings_unref(hooks->settings);

@@ -191,7 +191,7 @@ size_t hooks_cache_clear(struct hooks *hooks,
 long hooks_disconnect(struct hooks *hooks,
 		      const struct hooks_selection *selection);
 
-/* One line in the broker's log. */
+/* One line in the broker's log, if `log_level` has it. */
 void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

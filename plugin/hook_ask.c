@@ -22,13 +22,58 @@ enum {
 	PAST_ITS_TIME_US = 100000, /* the pool's own limit comes first */
 };
 
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* ---- for the log ---- */
+
+void question_trace(const struct question *q, const char *how,
+		    const struct verdict *v, const char *why)
+{
+	static const char *const texts[] = {
+		[DECISION_OK] = "ok",
+		[DECISION_NEXT] = "next",
+		[DECISION_DENY] = "refused: ",
+	};
+	const struct webhook *webhook = asked(q);
+	struct bytes reason;
+
+	if (!hooks_says(q->hooks, LOG_LEVEL_DEBUG))
+		return;
+	reason = v ? v->reason : bytes_of(why);
+	hooks_log(q->hooks, LOG_LEVEL_DEBUG,
+		  "%s: endpoint %s: client %.*s: %s%s%.*s",
+		  hook_table[webhook->hook].name, webhook->logged,
+		  (int)q->ev->client_id.len,
+		  (const char *)q->ev->client_id.data, how,
+		  v ? texts[v->decision] : "", (int)reason.len,
+		  (const char *)reason.data);
+}
+
 /* ---- without an answer ---- */
+
+static void note_allowed(struct question *q)
+{
+	const struct webhook *webhook = asked(q);
+	char what[256];
+
+	atomic_fetch_add_explicit(&webhook->stats->allowed_on_error, 1,
+				  memory_order_relaxed);
+	snprintf(what, sizeof(what),
+		 "client %.*s allowed without an answer (on_error = allow)",
+		 (int)least(q->ev->client_id.len, 128),
+		 (const char *)q->ev->client_id.data);
+	hook_trouble(q->hooks, webhook, TROUBLE_ALLOWED, what);
+}
 
 const struct verdict *question_by_policy(struct question *q, const char *error)
 {
 	const struct webhook *webhook = asked(q);
 	const struct verdict *kept = kept_for_failure(q);
 
+	question_trace(q, "no answer: ", NULL, error);
 	if (kept)
 		return kept;
 	switch (webhook->on_error) {
@@ -37,14 +82,7 @@ const struct verdict *question_by_policy(struct question *q, const char *error)
 	case ON_ERROR_ALLOW:
 		if (q->ev->will)
 			return verdict_deny(error);
-		atomic_fetch_add_explicit(&webhook->stats->allowed_on_error, 1,
-					  memory_order_relaxed);
-		hooks_log(q->hooks, LOG_LEVEL_WARN,
-			  "%s: client %.*s allowed without an answer "
-			  "(on_error = allow)",
-			  hook_table[webhook->hook].name,
-			  (int)q->ev->client_id.len,
-			  (const char *)q->ev->client_id.data);
+		note_allowed(q);
 		return verdict_ref(&verdict_ok);
 	default:
 		return verdict_deny(error);
@@ -64,6 +102,7 @@ const struct verdict *question_unasked(struct question *q, const char *why)
 static const struct verdict *refusal(struct question *q, const char *error)
 {
 	hook_failed(q->hooks, asked(q), error);
+	question_trace(q, "not asked: ", NULL, error);
 	return verdict_deny(error);
 }
 
@@ -80,11 +119,6 @@ static const struct verdict *not_sent(struct question *q, int err)
 static int64_t now_us(const struct question *q)
 {
 	return q->hooks->ops->now_us(q->hooks->ops_ctx);
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 static int64_t may_hold_us(const struct question *q)
@@ -305,10 +339,9 @@ static enum hook_result ask_later(struct question *q,
 	}
 	later = delay(q);
 	if (!later) {
-		hooks_log(q->hooks, LOG_LEVEL_ERR,
-			  "%s: client refused: no room for another pending "
-			  "login",
-			  hook_table[q->ev->hook].name);
+		hook_trouble(q->hooks, asked(q), TROUBLE_UNASKED,
+			     "client refused: no room for another pending "
+			     "login");
 		*ret = verdict_deny("no room for another pending login");
 		return HOOK_DONE;
 	}

@@ -62,6 +62,11 @@ void question_go_on(struct question *q);
  * case, or the operator's choice. */
 const struct verdict *question_by_policy(struct question *q, const char *error);
 
+/* A line for debugging: `how` there is the verdict `v`, or why there is
+ * none. */
+void question_trace(const struct question *q, const char *how,
+		    const struct verdict *v, const char *why);
+
 /* Likewise, and it was not asked, or not waited for: counts and logs. */
 const struct verdict *question_unasked(struct question *q, const char *why);
 

@@ -73,6 +73,7 @@ const struct verdict *kept_find(struct question *q)
 		return NULL;
 	}
 	v = verdict_ref(value);
+	question_trace(q, "kept ", v, NULL);
 	if (result == CACHE_REFRESH)
 		refresh(q);
 	return v;
@@ -100,7 +101,7 @@ static void warn_of_payload(struct hooks *hooks, const struct webhook *webhook)
 		  "%s: endpoint %s replies with a payload and max-age: "
 		  "the kept answer will not rewrite payloads. Leave "
 		  "out cache-control from such replies",
-		  hook_table[webhook->hook].name, webhook->shown);
+		  hook_table[webhook->hook].name, webhook->logged);
 }
 
 /* Keys that share a slot cost each other a call now and then. */

@@ -17,6 +17,10 @@
 #include <string.h>
 #include "plugin/hook_table.h"
 
+enum {
+	WHAT_LEN = 512 /* of a line */
+};
+
 /* ---- one answer for those who wait ---- */
 
 /* What came of the call. */
@@ -30,14 +34,16 @@ struct conclusion {
 static void note_denial(struct question *q, const struct verdict *v)
 {
 	const struct webhook *webhook = asked(q);
+	char what[WHAT_LEN];
 
 	hook_count_error(q->hooks, webhook);
-	hooks_log(q->hooks, LOG_LEVEL_INFO,
-		  "%s: endpoint %s refused client %.*s: %.*s",
-		  hook_table[webhook->hook].name, webhook->shown,
-		  (int)q->ev->client_id.len,
-		  (const char *)q->ev->client_id.data, (int)v->reason.len,
-		  (const char *)v->reason.data);
+	/* not for nothing: there may be very many */
+	if (!hooks_says(q->hooks, LOG_LEVEL_INFO))
+		return;
+	snprintf(what, sizeof(what), "refused client %.*s: %.*s",
+		 (int)q->ev->client_id.len, (const char *)q->ev->client_id.data,
+		 (int)v->reason.len, (const char *)v->reason.data);
+	hook_trouble(q->hooks, webhook, TROUBLE_REFUSED, what);
 }
 
 /* Modifiers that the host cannot honour: each is said once, none is lost in
@@ -64,7 +70,7 @@ static void note_without_effect(struct question *q, const struct verdict *v)
 		hooks_log(q->hooks, LOG_LEVEL_WARN,
 			  "%s: endpoint %s replies with modifiers that this "
 			  "Mosquitto cannot honour; they have no effect:%s",
-			  hook_table[webhook->hook].name, webhook->shown,
+			  hook_table[webhook->hook].name, webhook->logged,
 			  names);
 }
 
@@ -118,12 +124,14 @@ static void conclude(struct inquiry *inq, const struct pool_reply *reply,
 				end_of(reply, ret), inq->sent);
 	if (ret->outcome != OUTCOME_ANSWER && !ret->unasked)
 		note_failure(inq, ret->error);
-	if (ret->outcome == OUTCOME_ANSWER)
+	if (ret->outcome == OUTCOME_ANSWER) {
+		hook_answered(inq->hooks, inq->webhook);
 		kept_store(inq, ret->v, reply);
-	else if (ret->outcome == OUTCOME_REFUSAL)
+	} else if (ret->outcome == OUTCOME_REFUSAL) {
 		kept_spoilt(inq);
-	else
+	} else {
 		kept_failed(inq);
+	}
 }
 
 /* For one of those who wait: a reference. */
@@ -135,10 +143,12 @@ static const struct verdict *answer_for(struct question *q,
 		return c->unasked ? question_unasked(q, c->error)
 				  : question_by_policy(q, c->error);
 	case OUTCOME_REFUSAL:
+		question_trace(q, "no usable answer: ", NULL, c->error);
 		return verdict_deny(c->error);
 	default:
 		break;
 	}
+	question_trace(q, "answered ", c->v, NULL);
 	if (c->v->decision == DECISION_DENY)
 		note_denial(q, c->v);
 	note_without_effect(q, c->v);

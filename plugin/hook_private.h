@@ -166,14 +166,28 @@ void hook_count_error(struct hooks *hooks, const struct webhook *webhook);
 /* A login was answered that nobody waits for. */
 void hook_count_cancelled(struct hooks *hooks, enum hook_id hook);
 
-/* hook_log.c: lines about one webhook that may come often. The first of a
- * kind is said at once; those of the next ten seconds are counted and summed
- * up in one more. */
+/* hook_log.c */
+
+/* Whether lines of that level are written. */
+static inline bool hooks_says(const struct hooks *hooks, int level)
+{
+	return level >= (int)hooks->settings->log_level;
+}
+
+/*
+ * Lines about one webhook that may come often. The first of a problem is said
+ * at once; those of the next `log_interval` are counted, and summed up in one
+ * more. WEBHOOK_PROBLEMS at a time have a line of their own; of further ones
+ * there is one for all of a kind.
+ */
 void hook_trouble(struct hooks *hooks, const struct webhook *webhook,
 		  enum webhook_trouble kind, const char *what);
 
-/* Say what is to be summed up by now; at the end, all. From the tick. */
+/* Say what is to be summed up by now; or all, at the end and of what goes.
+ * From the tick. */
 void hook_sum_up(struct hooks *hooks, bool all);
+void hook_sum_up_webhook(struct hooks *hooks, const struct webhook *webhook,
+			 bool all);
 
 /* hook_remind.c: say now and then which endpoints are paused. From the tick. */
 void hook_remind(struct hooks *hooks);
@@ -181,5 +195,8 @@ void hook_remind(struct hooks *hooks);
 /* Count and log a call that brought no usable answer. */
 void hook_failed(struct hooks *hooks, const struct webhook *webhook,
 		 const char *what);
+
+/* One that did: what failed before is over. */
+void hook_answered(struct hooks *hooks, const struct webhook *webhook);
 
 #endif /* PLUGIN_HOOK_PRIVATE_H */

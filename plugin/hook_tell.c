@@ -72,6 +72,7 @@ static bool is_left_out(int error)
 static void told(const struct pool_reply *reply, void *arg)
 {
 	struct telling *t = arg;
+	const struct webhook *webhook = t->webhook;
 	enum webhook_end end = hook_end_of(reply);
 	char error[CODEC_ERROR_LEN];
 
@@ -79,9 +80,14 @@ static void told(const struct pool_reply *reply, void *arg)
 	    codec_check_json(reply->body, reply->len, error) != 0)
 		end = END_REFUSED;
 	if (!is_left_out(reply->error))
-		hook_count_call(t->hooks, t->webhook, reply, end, t->sent);
-	if (end != END_OK)
-		lose(t->hooks, t->webhook, reply->error, error);
+		hook_count_call(t->hooks, webhook, reply, end, t->sent);
+	if (end != END_OK) {
+		lose(t->hooks, webhook, reply->error, error);
+	} else {
+		hook_answered(t->hooks, webhook);
+		hooks_log(t->hooks, LOG_LEVEL_DEBUG, "%s: endpoint %s: told",
+			  hook_table[webhook->hook].name, webhook->logged);
+	}
 	settings_unref(t->settings);
 	free(t);
 }

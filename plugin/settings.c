@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "plugin/broker.h"
 #include "plugin/redact.h"
 #include "plugin/settings_private.h"
 #include "plugin/settings_register.h"
@@ -48,6 +49,7 @@ struct settings *settings_new(void)
 		return NULL;
 	atomic_init(&s->refs, 1);
 	s->enabled = true;
+	s->log_level = LOG_LEVEL_INFO;
 	transport_keys_init(&s->transport_keys);
 	s->limits = (struct settings_limits){
 		.pool_max_connections = SETTINGS_CONNECTIONS_DEFAULT,
@@ -62,6 +64,7 @@ struct settings *settings_new(void)
 		.max_event_age_ms = SETTINGS_AGE_DEFAULT_MS,
 		.drain_timeout_ms = SETTINGS_DRAIN_DEFAULT_MS,
 		.cache_max_bytes = SETTINGS_CACHE_BYTES,
+		.log_interval_ms = SETTINGS_LOG_INTERVAL_DEFAULT_MS,
 	};
 	return s;
 }
@@ -71,6 +74,7 @@ static void webhook_clear(struct webhook *webhook)
 	free(webhook->name);
 	free(webhook->endpoint);
 	free(webhook->shown);
+	free(webhook->logged);
 	credentials_unref(webhook->call.credentials);
 	free(webhook->target);
 	free(webhook->options);
@@ -92,6 +96,7 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 	copy.name = webhook->name ? strdup(webhook->name) : NULL;
 	copy.endpoint = strdup(webhook->endpoint);
 	copy.shown = redact_url(webhook->endpoint);
+	copy.logged = redact_url_and_query(webhook->endpoint);
 	copy.call.credentials = credentials_ref(webhook->call.credentials);
 	copy.transport = transport_settings_ref(webhook->transport);
 	copy.target =
@@ -100,7 +105,7 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 	copy.registration = registration_ref(webhook->registration);
 	copy.stats = stats_ref(stats);
 	if ((webhook->name && !copy.name) || !copy.endpoint || !copy.shown ||
-	    !copy.target || !copy.options || !copy.stats) {
+	    !copy.logged || !copy.target || !copy.options || !copy.stats) {
 		webhook_clear(&copy);
 		return -ENOMEM;
 	}
@@ -143,6 +148,7 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->default_policy = s->default_policy;
 	copy->read_checks = s->read_checks;
 	copy->publish_denied = s->publish_denied;
+	copy->log_level = s->log_level;
 	copy->call = s->call;
 	credentials_ref(copy->call.credentials);
 	copy->transport = transport_settings_ref(s->transport);

@@ -21,19 +21,14 @@
 #include "plugin/settings_users.h"
 #include "pool/histogram.h"
 
-/* A kind of log line about one webhook that may come often: said once, then
- * counted and summed up. Broker's thread only. */
-struct webhook_line {
-	int64_t said_ms; /* 0: never */
-	uint64_t unsaid; /* since then */
-	char last[128];  /* of those */
-};
-
 enum webhook_trouble {
 	TROUBLE_FAILURE = 0, /* no usable answer */
 	TROUBLE_UNASKED,     /* on_error without a question */
 	TROUBLE_LOST,        /* a notification that was not delivered */
 	TROUBLE_HELD,        /* the broker stood still */
+	TROUBLE_ALLOWED,     /* let through by on_error */
+	TROUBLE_REFUSED,     /* by the endpoint, which is no trouble of its */
+	TROUBLE_OVER,        /* a usable answer again */
 	TROUBLES
 };
 
@@ -56,6 +51,29 @@ enum webhook_time {
 	TIME_FIRST_BYTE, /* of calls that were replied to */
 	TIME_TOTAL,
 	TIMES
+};
+
+/* What the log says of one problem: once, then counted and summed up. */
+struct webhook_line {
+	int64_t said_ms; /* 0: never */
+	uint64_t problem;
+	enum webhook_trouble kind;
+	uint64_t unsaid; /* since then */
+	char last[128];  /* of those */
+};
+
+enum {
+	WEBHOOK_PROBLEMS = 6, /* told apart at a time */
+};
+
+/* What the log has said of one webhook; see hook_log.c. */
+struct webhook_log {
+	struct webhook_line apart[WEBHOOK_PROBLEMS];
+	/* By kind: those that are not told apart, and those beyond. */
+	struct webhook_line others[TROUBLES];
+	/* Since the last usable answer; 0: there was no failure since. */
+	int64_t failing_ms;
+	uint64_t failures;
 };
 
 /* Counters of one webhook, shared by every settings value that holds it and
@@ -91,7 +109,7 @@ struct webhook_stats {
 	 * of its log lines. */
 	uint32_t warned;      /* 1u << enum webhook_warning */
 	uint32_t ineffective; /* 1u << enum modifier: said to have no effect */
-	struct webhook_line lines[TROUBLES];
+	struct webhook_log log;
 };
 
 /* What follows when an endpoint gives no answer at all: the `on_error` of a
@@ -123,6 +141,7 @@ struct webhook {
 	struct registration *registration;
 	char *endpoint; /* the URL, verbatim */
 	char *shown;    /* the same without its user and password */
+	char *logged;   /* and without the values in its query */
 	char *target;   /* what it is to the pool; not to be shown */
 	struct transport_settings *transport; /* how to get there */
 	uint32_t timeout_ms;                  /* `response_timeout` */
@@ -166,6 +185,7 @@ struct settings_limits {
 	uint32_t retries, max_event_age_ms; /* of who sets none */
 	uint32_t drain_timeout_ms;
 	uint32_t cache_max_bytes, cache_jitter; /* percent */
+	uint32_t log_interval_ms;
 };
 
 /* `listener.<port>.mountpoint` */
@@ -195,7 +215,8 @@ struct settings {
 	struct settings_users admin_users;
 	char *metrics_listen; /* settings_address.h; NULL: nowhere */
 	unsigned default_policy, read_checks, publish_denied;
-	char *mountpoint; /* of every listener not among `mounts`; or NULL */
+	unsigned log_level; /* enum log_level: lines below are left out */
+	char *mountpoint;   /* of every listener not among `mounts`; or NULL */
 	struct listener_mount *mounts;
 	size_t mounts_count;
 };
@@ -270,6 +291,8 @@ void settings_unref(struct settings *s); /* NULL is fine */
 #define SETTINGS_CACHE_BYTES             (64 * 1024 * 1024)
 #define SETTINGS_REFUSALS_SHARE          8 /* the part of it that they have */
 #define SETTINGS_JITTER_MAX              100
+#define SETTINGS_LOG_INTERVAL_DEFAULT_MS 10000
+#define SETTINGS_LOG_INTERVAL_MAX_MS     86400000
 #define SETTINGS_ADMIN_SOCKET            "/run/mosquitto/vmq_webhooks.sock"
 #define SETTINGS_PERSIST_FILE            "/var/lib/mosquitto/vmq_webhooks.registered"
 

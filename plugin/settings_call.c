@@ -42,31 +42,12 @@ static void forget(struct text *text)
 	text->data = NULL;
 }
 
-/* Returns the length, or -errno. */
-static ssize_t read_all(int fd, char *data, size_t size)
-{
-	size_t len = 0;
-
-	while (len < size) {
-		ssize_t n = read(fd, data + len, size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
-
 /* As an open file's. Returns 0; or -errno, -EINVAL for no regular file,
  * -EFBIG, -EILSEQ for a NUL byte. */
 static int read_open_file(int fd, struct text *ret)
 {
 	struct stat st;
-	ssize_t n;
+	int err;
 
 	if (fstat(fd, &st) != 0)
 		return -errno;
@@ -75,13 +56,12 @@ static int read_open_file(int fd, struct text *ret)
 	ret->data = malloc(FILE_MAX_BYTES + 1);
 	if (!ret->data)
 		return -ENOMEM;
-	n = read_all(fd, ret->data, FILE_MAX_BYTES + 1);
-	if (n < 0)
-		return (int)n;
-	if (n > FILE_MAX_BYTES)
+	err = conf_read_all(fd, ret->data, FILE_MAX_BYTES + 1, &ret->len);
+	if (err)
+		return err;
+	if (ret->len > FILE_MAX_BYTES)
 		return -EFBIG;
-	ret->data[n] = '\0';
-	ret->len = (size_t)n;
+	ret->data[ret->len] = '\0';
 	return memchr(ret->data, '\0', ret->len) ? -EILSEQ : 0;
 }
 

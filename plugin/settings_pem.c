@@ -24,19 +24,14 @@ void settings_free_secret(void *data, size_t len)
 
 /* ---- files ---- */
 
-static int read_all(int fd, char *to, size_t len)
+static int read_whole(int fd, char *to, size_t len)
 {
-	while (len) {
-		ssize_t n = read(fd, to, len);
+	size_t got;
+	int err = conf_read_all(fd, to, len, &got);
 
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -ESTALE; /* it has shrunk meanwhile */
-		to += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	if (!err && got < len)
+		err = -ESTALE; /* it has shrunk meanwhile */
+	return err;
 }
 
 static int read_open(int fd, char **ret, size_t *ret_len,
@@ -55,7 +50,7 @@ static int read_open(int fd, char **ret, size_t *ret_len,
 	text = calloc(1, len + 1);
 	if (!text)
 		return -ENOMEM;
-	err = read_all(fd, text, len);
+	err = read_whole(fd, text, len);
 	if (err) {
 		settings_free_secret(text, len);
 		snprintf(reterr, CONF_REASON_LEN, "the file cannot be read: %s",

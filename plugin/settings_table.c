@@ -98,10 +98,12 @@ static int set_admin_users(void *obj, const char *name, const char *value,
 
 /* ---- the table ---- */
 
-/* In the order of the enums in settings.h. */
+/* In the order of the enums in settings.h and broker.h. */
 static const char *const default_policies[] = { "deny", "ignore", NULL };
 static const char *const read_checks[] = { "auto", "allow", "defer", NULL };
 static const char *const publish_denied[] = { "drop", "disconnect", NULL };
+static const char *const log_levels[] = { "debug", "info", "warning", "error",
+					  NULL };
 static const char *const on_errors[] = { "deny", "next", "allow", NULL };
 
 static const struct conf_directive plugins_keys[] = {
@@ -147,6 +149,14 @@ static const struct conf_directive global_keys[] = {
 	      "ms"),
 	LIMIT("cache_max_bytes", cache_max_bytes, 0, UINT32_MAX, "bytes"),
 	LIMIT("cache_jitter", cache_jitter, 0, SETTINGS_JITTER_MAX, "percent"),
+	LIMIT("log_interval", log_interval_ms, 0, SETTINGS_LOG_INTERVAL_MAX_MS,
+	      "ms"),
+	{
+		.name = "log_level",
+		.type = CONF_CHOICE,
+		.offset = offsetof(struct settings, log_level),
+		.choices = log_levels,
+	},
 	{
 		.name = "admin_socket",
 		.type = CONF_STR,
@@ -667,8 +677,10 @@ static int finish(struct drafts *drafts, struct conf_error *reterr)
 	err = make_default_transport(s, reterr);
 	for (d = drafts->first; !err && d; d = d->next)
 		err = add_webhook(s, d, reterr);
-	for (m = drafts->mounts; !err && m; m = m->next)
-		err = settings_mount(s, m->port, m->mountpoint);
+	for (m = drafts->mounts; !err && m; m = m->next) {
+		if (settings_mount(s, m->port, m->mountpoint) != 0)
+			err = out_of_memory(reterr);
+	}
 	return err;
 }
 

@@ -209,8 +209,10 @@ static enum MHD_Result send_reply(struct exchange *ex,
 	response = MHD_create_response_from_buffer(reply->len, reply->body,
 						   MHD_RESPMEM_MUST_FREE);
 	if (!response)
-		return MHD_NO;
+		free(reply->body);
 	reply->body = NULL;
+	if (!response)
+		return MHD_NO;
 	if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
 				    reply->type
 					    ? reply->type

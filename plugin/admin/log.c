@@ -131,8 +131,9 @@ static void append(char *to, size_t size, const char *name, const char *value)
 void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,
 		       const struct hooks_selection *selection, size_t entries)
 {
-	char *shown =
-		selection->endpoint ? redact_url(selection->endpoint) : NULL;
+	char *shown = selection->endpoint
+			      ? redact_url_and_query(selection->endpoint)
+			      : NULL;
 	char of[512] = "";
 
 	if (selection->hook != HOOK_COUNT)

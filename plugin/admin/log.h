@@ -2,7 +2,8 @@
  * log.h - a line in the broker's log for every change.
  *
  * Only the broker's thread writes to its log, so the dispatcher's lines go
- * there as mail. A URL's user and password are left out.
+ * there as mail. A URL's user and password are left out, and the values in its
+ * query.
  */
 #ifndef PLUGIN_ADMIN_LOG_H
 #define PLUGIN_ADMIN_LOG_H

@@ -48,7 +48,8 @@ LIFE = ("on_client_wakeup", "on_client_offline", "on_client_gone")
 AUTH = tuple(h + m for h in BOTH[:3] for m in ("", "_m5"))
 ALL = tuple(h + m for h in BOTH for m in ("", "_m5")) + LIFE
 
-UNBOUNDED = {"blocking_budget": 1000, "blocking_timeout": 20000}
+UNBOUNDED = {"blocking_budget": 1000, "blocking_timeout": 20000,
+             "connect_timeout": 20000}
 
 # What users have who set nothing.
 BOUNDED = {"vmq_webhooks.blocking_budget": 500,
@@ -56,6 +57,9 @@ BOUNDED = {"vmq_webhooks.blocking_budget": 500,
 
 # For tests that fail in a row on purpose: no breaker opens for it.
 STEADY = {"vmq_webhooks.breaker_failures": 1000}
+
+# For tests that look for a line of each of many: nothing is summed up.
+EACH_LINE = {"vmq_webhooks.log_interval": 0}
 
 TROUBLE = re.compile(
     r"ERROR: (?:Address|Leak|Thread|Memory)Sanitizer|runtime error:"

@@ -140,22 +140,21 @@ class Timeout(Blocking):
     def test_a_chain_is_one_callback(self):
         """What the first endpoint took is no longer there for the second."""
         first, second = self.endpoint(), self.endpoint()
-        timeout = self.ms(600)
         conf = endpoint_conf(first.url, ALL, "a")
         conf.update(endpoint_conf(second.url, PUBLISH, "b"))
-        conf["vmq_webhooks.blocking_timeout"] = timeout
+        conf["vmq_webhooks.blocking_timeout"] = self.ms(3000)
         b = self.broker(conf)
-        first.answers["auth_on_publish_m5"] = Delay(0.4 * self.scale, NEXT)
+        first.answers["auth_on_publish_m5"] = Delay(1.5 * self.scale, NEXT)
         second.answers["auth_on_publish_m5"] = Stall()
         c = self.online(b, "c1", 5)
         began = time.monotonic()
         self.assertEqual(c.publish("t", "x", 1)["rc"], 0x87)
         took = time.monotonic() - began
-        self.assertGreater(took, 0.55)
+        self.assertGreater(took, 2.9)
         self.assertEqual((first.count("auth_on_publish_m5"),
                           second.count("auth_on_publish_m5")), (1, 1))
         left = re.search(r"no answer within (\d+) ms", b.log())
-        self.assertLessEqual(int(left.group(1)), self.ms(210))
+        self.assertLessEqual(int(left.group(1)), self.ms(1510))
 
     def test_a_chain_that_used_up_its_time(self):
         """The second endpoint is not even asked."""

@@ -8,7 +8,7 @@ import socket
 import time
 
 from endpoint import DENY, NEXT, OK, Delay, Drip, Stall, kept, ok
-from host import ALL, BrokerTest, endpoint_conf
+from host import ALL, EACH_LINE, BrokerTest, endpoint_conf
 from mqtt import Client
 
 LOGIN = ("auth_on_register", "auth_on_register_m5")
@@ -236,6 +236,7 @@ class DelayedTest(BrokerTest):
                                  response_timeout=self.ms(timeout))
         settings.update(endpoint_conf(
             ep.url, [h for h in ALL if h not in LOGIN], "other"))
+        settings.update(EACH_LINE)
         settings.update(conf or {})
         self.ep, self.b = ep, self.broker(settings, **kw)
         self.witness = self.subscriber(self.b, "#", client_id="witness")

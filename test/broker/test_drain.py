@@ -107,7 +107,7 @@ class Drain(BrokerTest):
         ep, other = self.endpoint(), self.endpoint()
         conf = endpoint_conf(ep.url, ALL, "a")
         conf.update(endpoint_conf(other.url, ("on_publish",), "b"))
-        conf["vmq_webhooks.drain_timeout"] = self.ms(300)
+        conf["vmq_webhooks.drain_timeout"] = self.ms(3000)
         b = self.broker(conf)
         c = self.online(b, "c1")
         ep.wait_for("on_register")
@@ -115,7 +115,7 @@ class Drain(BrokerTest):
         for i in range(100):
             c.send_publish("t/%d" % i, "x", 0)
         c.publish("t/100", "x", 1)
-        self.ends(b, 4)
+        self.ends(b, 8)
         self.assertEqual(other.count("on_publish"), 101)
         self.assertEqual(self.undelivered(b, ep.url), {"on_publish": 101})
         self.assertEqual(self.undelivered(b, other.url), {})

@@ -4,7 +4,7 @@ import base64
 import time
 
 from endpoint import OK, Stall, kept, ok
-from host import ALL, BrokerTest, endpoint_conf
+from host import ALL, EACH_LINE, BrokerTest, endpoint_conf
 
 HOOKS = ALL + ("on_deliver", "on_deliver_m5")
 LOGIN = ("auth_on_register", "auth_on_register_m5")
@@ -32,6 +32,7 @@ class LoginTest(BrokerTest):
         if modifiers is not None:
             self.answer(ep, ok(**modifiers))
         settings = sync_conf(ep) if sync else endpoint_conf(ep.url, HOOKS)
+        settings.update(EACH_LINE)
         settings.update(conf or {})
         return ep, self.broker(settings, **kw)
 
@@ -995,6 +996,7 @@ class Subscriptions(BrokerTest):
         conf.update(endpoint_conf(ep.url, names, "leave",
                                   **({"blocking": "on"} if blocking
                                      else {})))
+        conf.update(EACH_LINE)
         return ep, self.broker(conf)
 
     def answer(self, ep, topics, hook="auth_on_subscribe"):

@@ -4,7 +4,7 @@ ours: on_error, default_policy, read_checks, publish_denied."""
 import subprocess
 
 from endpoint import DENY, NEXT, OK, Drop, Reset, Stall, ok
-from host import ALL, AUTH, STEADY, BrokerTest, endpoint_conf
+from host import ALL, AUTH, EACH_LINE, STEADY, BrokerTest, endpoint_conf
 
 VERSIONS = (3, 4, 5)
 REFUSED = {3: 5, 4: 5, 5: 0x87}
@@ -33,6 +33,7 @@ class OnError(BrokerTest):
         conf.update(endpoint_conf(ep.url, [h for h in ALL
                                            if h not in hooks and rest], "z"))
         conf.update(STEADY)
+        conf.update(EACH_LINE)
         return ep, self.broker(conf)
 
     def login(self, b, version, fine):
@@ -91,8 +92,8 @@ class OnError(BrokerTest):
     def test_allow(self):
         ep, b = self.each(self.NONE, "allow", True)
         for hook in AUTH:
-            b.wait_log("%s: client c[345] allowed without an answer" % hook,
-                       len(self.NONE))
+            b.wait_log(r"%s: endpoint \S+: client c[345] allowed without an "
+                       "answer" % hook, len(self.NONE))
 
     def test_allow_refuses_what_is_an_answer(self):
         ep, b = self.each(self.REFUSING, "allow", False)

@@ -130,13 +130,18 @@ void fake_pool_answer(unsigned n, long status, const char *body,
 	end(n, &reply);
 }
 
-void fake_pool_fail(unsigned n, int error)
+void fake_pool_fail_by(unsigned n, int error, const char *text)
 {
 	struct pool_reply reply = { .error = error,
-				    .error_text = "failed",
+				    .error_text = text,
 				    .times = times };
 
 	end(n, &reply);
+}
+
+void fake_pool_fail(unsigned n, int error)
+{
+	fake_pool_fail_by(n, error, "failed");
 }
 
 void fake_pool_refuse_next(int error)

@@ -33,6 +33,7 @@ void fake_pool_will_answer(long status, const char *body,
 void fake_pool_answer(unsigned n, long status, const char *body,
 		      const char *cache_control);
 void fake_pool_fail(unsigned n, int error);
+void fake_pool_fail_by(unsigned n, int error, const char *text);
 
 /* The Age of all answers from now on. */
 void fake_pool_age(uint64_t age_s);

@@ -28,12 +28,15 @@ static void complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 	snprintf(broker.client, sizeof(broker.client), "%s", client_id);
 }
 
-void stage_log(void *ctx, enum log_level level, const char *line)
+static void log_line(void *ctx, enum log_level level, const char *line)
 {
+	size_t len = strlen(broker.log);
+
 	(void)ctx;
-	(void)level;
 	broker.logged++;
+	broker.levels[level]++;
 	snprintf(broker.line, sizeof(broker.line), "%s", line);
+	snprintf(broker.log + len, sizeof(broker.log) - len, "%s\n", line);
 }
 
 static void wake(void *ctx)
@@ -61,7 +64,7 @@ static const struct modifier_without_effect without_effect[] = {
 
 const struct broker_ops stage_ops = {
 	.complete_auth = complete_auth,
-	.log = stage_log,
+	.log = log_line,
 	.wake = wake,
 	.now_us = now_us,
 	.unix_ms = unix_ms,

@@ -27,10 +27,11 @@
 
 /* What the core asked of the broker, and the broker's clock. */
 struct stage {
-	unsigned completed, voided, logged;
+	unsigned completed, voided, logged, levels[4];
 	enum decision decision;
 	uint64_t ticket;
 	char client[64], reason[64], line[1024];
+	char log[8192]; /* every line, as far as there is room */
 	int64_t now_us;
 };
 
@@ -38,7 +39,6 @@ extern struct stage broker;
 
 /* That broker's side, for a test that replaces a part of it. */
 extern const struct broker_ops stage_ops;
-void stage_log(void *ctx, enum log_level level, const char *line);
 
 /* Begin, with these options; and end. */
 struct hooks *hooks_of(const struct settings_opt *opts, size_t n);

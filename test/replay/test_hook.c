@@ -1303,37 +1303,6 @@ static void each_way_to_be_lost_has_its_counter(void **state)
 	assert_int_equal(broker.completed, 0);
 }
 
-/* The lines of all that were logged from here on. */
-static char everything[8192];
-
-static void log_all(void *ctx, enum log_level level, const char *line)
-{
-	size_t len = strlen(everything);
-
-	stage_log(ctx, level, line);
-	snprintf(everything + len, sizeof(everything) - len, "%s\n", line);
-}
-
-static struct hooks *hooks_that_log_all(const struct settings_opt *opts,
-					size_t n)
-{
-	static struct broker_ops loud;
-	struct conf_error error;
-	struct settings *s;
-	struct hooks *hooks;
-
-	everything[0] = '\0';
-	loud = stage_ops;
-	loud.log = log_all;
-	memset(&broker, 0, sizeof(broker));
-	broker.now_us = 1000000;
-	fake_pool_clock_us = &broker.now_us;
-	assert_int_equal(settings_load(opts, n, &s, &error), 0);
-	assert_int_equal(hooks_create(&hooks, s, &loud, NULL), 0);
-	settings_unref(s);
-	return hooks;
-}
-
 static void what_is_left_at_the_end_is_told_exactly(void **state)
 {
 	const struct settings_opt opts[] = {
@@ -1342,7 +1311,7 @@ static void what_is_left_at_the_end_is_told_exactly(void **state)
 		HOOK("c", "on_client_gone", "http://two/"),
 		{ "vmq_webhooks.drain_timeout", "1234" },
 	};
-	struct hooks *hooks = hooks_that_log_all(opts, 7);
+	struct hooks *hooks = hooks_of(opts, 7);
 
 	(void)state;
 	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
@@ -1361,13 +1330,13 @@ static void what_is_left_at_the_end_is_told_exactly(void **state)
 	assert_int_equal(stats_of(hooks, HOOK_ON_CLIENT_WAKEUP, 0)->undelivered,
 			 0);
 	assert_int_equal(stats_of(hooks, HOOK_ON_CLIENT_GONE, 0)->errors, 0);
-	assert_non_null(strstr(everything,
+	assert_non_null(strstr(broker.log,
 			       "on_client_gone: endpoint http://one/: 3 "
 			       "notifications were not delivered"));
-	assert_non_null(strstr(everything,
+	assert_non_null(strstr(broker.log,
 			       "on_client_gone: endpoint http://two/: 1 "
 			       "notifications were not delivered"));
-	assert_null(strstr(everything, "on_client_wakeup"));
+	assert_null(strstr(broker.log, "on_client_wakeup"));
 	hooks_destroy(hooks);
 	fake_pool_reset();
 }
@@ -1378,7 +1347,7 @@ static void what_is_left_of_a_removed_webhook_is_told_too(void **state)
 		HOOK("a", "on_client_gone", "http://one/"),
 		HOOK("b", "on_client_gone", "http://two/"),
 	};
-	struct hooks *hooks = hooks_that_log_all(opts, 4);
+	struct hooks *hooks = hooks_of(opts, 4);
 	struct settings *old = hooks_settings(hooks), *without;
 
 	(void)state;
@@ -1391,10 +1360,10 @@ static void what_is_left_of_a_removed_webhook_is_told_too(void **state)
 	hooks_refresh(hooks);
 	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
 	hooks_stop(hooks);
-	assert_non_null(strstr(everything,
+	assert_non_null(strstr(broker.log,
 			       "http://two/: 3 notifications were not "
 			       "delivered"));
-	assert_non_null(strstr(everything,
+	assert_non_null(strstr(broker.log,
 			       "2 notifications to endpoints deregistered "
 			       "before were not delivered"));
 	settings_unref(old);
@@ -1408,14 +1377,14 @@ static void nothing_left_is_nothing_told(void **state)
 	const struct settings_opt opts[] = {
 		HOOK("a", "on_client_gone", "http://one/"),
 	};
-	struct hooks *hooks = hooks_that_log_all(opts, 2);
+	struct hooks *hooks = hooks_of(opts, 2);
 
 	(void)state;
 	tell(hooks, HOOK_ON_CLIENT_GONE, "c");
 	fake_pool_answer(0, 200, "{}", NULL);
 	hooks_stop(hooks);
 	assert_int_equal(fake_pool_drain_ms, 2000);
-	assert_string_equal(everything, "");
+	assert_string_equal(broker.log, "");
 	hooks_destroy(hooks);
 	fake_pool_reset();
 }

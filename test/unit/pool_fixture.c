@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "test/unit/pool_opts.h"
 
 static void wake_up(void *arg)
 {
@@ -61,19 +62,7 @@ int tear_down(void **state)
 
 struct pool_endpoint_opts options(const char *url)
 {
-	const struct pool_endpoint_opts opts = {
-		.url = url,
-		.max_connections = 100,
-		.idle_ms = 60000,
-		.max_queue = 10000,
-		.max_queue_bytes = 64 << 20,
-		.max_reply = 1 << 20,
-		.breaker_failures = 1000000,
-		.breaker_open_ms = 500,
-		.prompt_ms = 500,
-	};
-
-	return opts;
+	return ample_opts(url);
 }
 
 void configure(struct fixture *f, const struct pool_endpoint_opts *opts)

@@ -569,10 +569,14 @@ static void lines_of_another_form_are_errors(void **state)
 	expect_error("city.zoo.open # = on\n",
 		     "zoo.conf:1: neither \"key = value\" nor a comment");
 	expect_error("= on\n", "zoo.conf:1: \"\" is no key: a key is a word "
-			       "without blanks");
+			       "without blanks, and \"=\" follows it");
 	expect_error("city.zoo open = on\n",
-		     "zoo.conf:1: \"city.zoo open\" is no key: a key is a "
-		     "word without blanks");
+		     "zoo.conf:1: \"city.zoo ...\" is no key: a key is a "
+		     "word without blanks, and \"=\" follows it");
+	/* the equals sign is one of the value's own */
+	expect_error("city.zoo.secret d2hhdCBuZXZlciBzaG93cw==\n",
+		     "zoo.conf:1: \"city.zoo.secret ...\" is no key: a key is "
+		     "a word without blanks, and \"=\" follows it");
 	expect_error("city.zoo.open =\n",
 		     "zoo.conf:1: city.zoo.open: no value after \"=\"");
 	expect_error("city.zoo.open = # on\n",

@@ -651,11 +651,14 @@ static void give_up(struct fixture *f, struct got *got)
 {
 	const struct http_answer held = { .hold = true };
 	struct pool_request req = request_of(f, POOL_HOLD);
+	unsigned before = counts_of(f).requests;
 
 	http_server_push(f->server, &held);
 	assert_int_equal(pool_wait(f->pool, submit_request(f, got, &req),
 				   pool_now_us() + 20000),
 			 -ETIMEDOUT);
+	/* it goes on by itself, and that may be from the beginning */
+	WAIT_UNTIL((pool_collect(f->pool), counts_of(f).requests) > before);
 	assert_true(http_server_wait_held(f->server, 1));
 }
 

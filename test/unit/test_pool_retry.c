@@ -474,6 +474,7 @@ static void test_too_old_in_its_lane(void **state)
 	assert_non_null(strstr(second.text, "30 ms"));
 	assert_false(first.done);
 	assert_int_equal(stats_of(f, f->url).expired, 1);
+	assert_true(http_server_wait_held(f->server, 1));
 	http_server_release(f->server);
 	collect(f, &first);
 	collect(f, &third);
@@ -500,6 +501,7 @@ static void test_too_old_without_a_connection(void **state)
 	collect(f, &second);
 	expect_end(&second, -ETIME, 0);
 	assert_int_equal(stats_of(f, f->url).queued, 0);
+	assert_true(http_server_wait_held(f->server, 1));
 	http_server_release(f->server);
 	collect(f, &first);
 	expect_end(&first, 0, 200);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "plugin/broker.h"
 #include "plugin/hook_table.h"
 #include "plugin/settings.h"
 
@@ -354,8 +355,8 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 		     "blocking_budget, breaker_failures, breaker_open, "
 		     "max_queue, max_queue_bytes, retries, max_event_age, "
 		     "drain_timeout, cache_max_bytes, cache_jitter, "
-		     "admin_socket, persist, persist_file, admin_users, "
-		     "metrics_listen, "
+		     "log_interval, log_level, admin_socket, persist, "
+		     "persist_file, admin_users, metrics_listen, "
 		     "default_policy, read_checks, publish_denied, "
 		     "mountpoint, " TRANSPORT ", " CALL
 		     "; did you mean \"vmq_webhooks.pool_timeout\"?");
@@ -980,6 +981,41 @@ static void what_is_no_mountpoint_is_an_error(void **state)
 			 -EINVAL);
 }
 
+static void the_log_level_is_a_choice(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned level;
+	} levels[] = {
+		{ "vmq_webhooks.log_level = debug\n", LOG_LEVEL_DEBUG },
+		{ "vmq_webhooks.log_level = info\n", LOG_LEVEL_INFO },
+		{ "vmq_webhooks.log_level = warning\n", LOG_LEVEL_WARN },
+		{ "vmq_webhooks.log_level = error\n", LOG_LEVEL_ERR },
+		{ NULL, LOG_LEVEL_INFO },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
+		assert_int_equal(load(levels[i].text), 0);
+		assert_int_equal(s->log_level, levels[i].level);
+	}
+	expect_error("vmq_webhooks.log_level = warn\n",
+		     "@:1: vmq_webhooks.log_level: \"warn\" is no log_level; "
+		     "allowed: debug, info, warning, error");
+}
+
+static void a_url_is_logged_without_what_its_query_says(void **state)
+{
+	const struct webhook *w;
+
+	(void)state;
+	assert_int_equal(
+		load(WEBHOOK("w", "on_publish", "http://u:p@h/x?tag=a&b")), 0);
+	w = &s->chain[HOOK_ON_PUBLISH][0];
+	assert_string_equal(w->shown, "http://***@h/x?tag=a&b");
+	assert_string_equal(w->logged, "http://***@h/x?tag=***&***");
+}
+
 static void a_url_is_shown_without_its_password(void **state)
 {
 	const struct webhook *w;
@@ -1004,6 +1040,8 @@ static void policies_and_mountpoints_are_copied(void **state)
 		load("vmq_webhooks.default_policy = ignore\n"
 		     "vmq_webhooks.read_checks = allow\n"
 		     "vmq_webhooks.publish_denied = disconnect\n"
+		     "vmq_webhooks.log_level = error\n"
+		     "vmq_webhooks.log_interval = 7\n"
 		     "vmq_webhooks.mountpoint = all/\n"
 		     "vmq_webhooks.listener.1884.mountpoint = two/\n" WEBHOOK(
 			     "w", "auth_on_register",
@@ -1016,6 +1054,8 @@ static void policies_and_mountpoints_are_copied(void **state)
 	assert_int_equal(s->default_policy, DEFAULT_IGNORE);
 	assert_int_equal(s->read_checks, READ_CHECKS_ALLOW);
 	assert_int_equal(s->publish_denied, PUBLISH_DENIED_DISCONNECT);
+	assert_int_equal(s->log_level, LOG_LEVEL_ERR);
+	assert_int_equal(s->limits.log_interval_ms, 7);
 	assert_string_equal(settings_mountpoint(s, 1), "all/");
 	assert_string_equal(settings_mountpoint(s, 1884), "two/");
 	assert_int_equal(s->chain[HOOK_AUTH_ON_REGISTER][0].on_error,
@@ -1176,6 +1216,7 @@ static const struct {
 	{ LIMIT("cache_max_bytes", cache_max_bytes), 64 * 1024 * 1024, 0,
 	  UINT32_MAX },
 	{ LIMIT("cache_jitter", cache_jitter), 0, 0, 100 },
+	{ LIMIT("log_interval", log_interval_ms), 10000, 0, 86400000 },
 #undef LIMIT
 };
 
@@ -1462,6 +1503,8 @@ int main(void)
 		TEST(what_is_cached_outlasts_a_registration),
 		TEST(listeners_have_their_mountpoints),
 		TEST(what_is_no_mountpoint_is_an_error),
+		TEST(the_log_level_is_a_choice),
+		TEST(a_url_is_logged_without_what_its_query_says),
 		TEST(a_url_is_shown_without_its_password),
 		TEST(policies_and_mountpoints_are_copied),
 		TEST(the_rest_is_copied_and_the_old_value_stays),

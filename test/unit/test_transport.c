@@ -28,6 +28,7 @@
 #include <unistd.h>
 #include "pool/pool.h"
 #include "test/unit/http_server.h"
+#include "test/unit/pool_opts.h"
 
 #define PATIENCE_MS  20000
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -260,21 +261,11 @@ static int tear_down(void **state)
 
 static struct pool_endpoint_opts options(const char *url)
 {
-	const struct pool_endpoint_opts opts = {
-		.url = url,
-		.transport = { .ca = file("ca.pem"),
-			       .connect_ms = PATIENCE_MS,
-			       .dns_ms = 60000 },
-		.max_connections = 100,
-		.idle_ms = 60000,
-		.max_queue = 10000,
-		.max_queue_bytes = 64 << 20,
-		.max_reply = 1 << 20,
-		.breaker_failures = 1000000,
-		.breaker_open_ms = 500,
-		.prompt_ms = 500,
-	};
+	struct pool_endpoint_opts opts = ample_opts(url);
 
+	opts.transport = (struct pool_transport){ .ca = file("ca.pem"),
+						  .connect_ms = PATIENCE_MS,
+						  .dns_ms = 60000 };
 	return opts;
 }
 
