@@ -32,6 +32,7 @@
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 PLUGIN_DIR ?= $(PREFIX)/lib/mosquitto
+COMPLETION_DIR ?= $(PREFIX)/share/bash-completion/completions
 VERSION := 0.1.0
 comma   := ,
 VARIANT := $(or $(subst $(comma),-,$(SANITIZE)),plain)
@@ -72,7 +73,7 @@ TEST_C     := $(UNIT_SRC) $(UNIT_HELP) $(REPLAY_SRC) $(REPLAY_HELP) $(GOLDEN_SRC
 obj = $(patsubst %.c,$O/%.o,$(1))
 UNIT_BIN := $(patsubst test/%.c,$(OUT)/test/%,$(UNIT_SRC) $(REPLAY_SRC))
 # The core without the pool and who speaks to its loop: for the fake pool.
-REPLAY_CORE := $(filter-out pool/% plugin/admin/%,$(CORE_SRC))
+REPLAY_CORE := $(filter-out pool/% plugin/admin/%,$(CORE_SRC)) pool/histogram.c
 
 ifndef V
 Q := @
@@ -110,6 +111,9 @@ $(OUT)/test/unit/%: $O/test/unit/%.o $(call obj,$(UNIT_HELP) $(CORE_SRC))
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+# The tool's machinery, with commands of the test's own.
+$(OUT)/test/unit/test_cli: $(call obj,$(addprefix plugin/cli/,usage.c parse.c complete.c))
 
 # Its allocations fail in turn.
 $(OUT)/test/unit/test_cache: LDFLAGS += -Wl,--wrap=calloc
@@ -202,9 +206,11 @@ $O/%.c.tidy: %.c .clang-tidy
 	$(Q)touch $@
 
 install: all
-	install -d $(DESTDIR)$(PLUGIN_DIR) $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PLUGIN_DIR) $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(COMPLETION_DIR)
 	install -m 644 build/vmq_webhooks.so $(DESTDIR)$(PLUGIN_DIR)
 	install -m 755 build/vmq-admin $(DESTDIR)$(PREFIX)/bin
+	install -m 644 completions/vmq-admin.bash $(DESTDIR)$(COMPLETION_DIR)/vmq-admin
 
 clean:
 	$(Q)rm -rf build/obj build/test build/bench build/vmq_webhooks.so build/vmq-admin \

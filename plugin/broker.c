@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/admin/admin.h"
+#include "plugin/admin/scrape.h"
 #include "plugin/broker_private.h"
 #include "plugin/settings.h"
 #include "pool/pool.h"
@@ -466,6 +467,25 @@ static int open_admin(struct plugin *p, const struct settings *s)
 	return 0;
 }
 
+static int open_scrape(struct plugin *p, const struct settings *s)
+{
+	char error[256] = "";
+	int err;
+
+	if (!s->metrics_listen)
+		return 0;
+	err = scrape_create(&p->scrape, p->hooks, s->metrics_listen, error,
+			    sizeof(error));
+	if (err)
+		broker_log(p, LOG_LEVEL_ERR, "vmq_webhooks.metrics_listen: %s",
+			   error);
+	else
+		broker_log(p, LOG_LEVEL_INFO,
+			   "metrics at http://%s/metrics, and /health",
+			   scrape_address(p->scrape));
+	return err;
+}
+
 static int start(struct plugin *p, struct settings *s,
 		 const struct options *options)
 {
@@ -478,9 +498,11 @@ static int start(struct plugin *p, struct settings *s,
 		.wake = wake,
 		.now_us = now_us,
 		.unix_ms = unix_ms,
+		.explain = broker_explain,
 		.check = broker_check_settings,
 		.report = broker_report_news,
 		.delays_logins = p->host.v21,
+		.may_never_tick = !p->host.frees_replaced,
 	};
 	p->ops.without_effect =
 		broker_without_effect(p, &p->ops.without_effect_count);
@@ -498,6 +520,8 @@ static int start(struct plugin *p, struct settings *s,
 	if (!err)
 		err = open_admin(p, s);
 	if (!err)
+		err = open_scrape(p, s);
+	if (!err)
 		err = hooks_start(p->hooks);
 	if (!err)
 		err = subscribe_to_broker(p);
@@ -514,6 +538,7 @@ static void plugin_destroy(struct plugin *p)
 	signal(SIGURG, SIG_DFL); /* nobody is left to send it */
 	watch_no_longer(p);
 	admin_destroy(p->admin);
+	scrape_destroy(p->scrape);
 	client_table_clear(&p->clients); /* speaks to the hooks */
 	hooks_destroy(p->hooks);
 	gather_destroy(p->gather);
@@ -536,7 +561,7 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 	p->thread = pthread_self();
 	p->started_ms = p->beat_ms = pool_now_ms();
 	host_detect(&p->host);
-	p->mounts = mounts_look();
+	broker_conf_look(&p->conf);
 	err = list_options(opts, count, &options);
 	if (!err)
 		err = load_settings(p, &options, &s);

@@ -30,6 +30,16 @@ struct modifier_without_effect {
 	uint32_t hooks; /* 1u << enum hook_id */
 };
 
+/* One thing to know of a hook on this host, as things are set. */
+enum broker_remark {
+	REMARK_FACT = 0,
+	REMARK_LIMIT, /* it does not fire for everybody, or not at once */
+	REMARK_NEVER, /* it does not fire */
+};
+
+typedef void broker_say_fn(void *arg, enum broker_remark kind,
+			   const char *text);
+
 struct broker_ops {
 	/* Broker's thread, and only from a tick: it may free clients, so
 	 * never from inside another callback. `ticket` is the one that
@@ -50,6 +60,9 @@ struct broker_ops {
 	 * milliseconds since 1970. */
 	int64_t (*now_us)(void *ctx);
 	int64_t (*unix_ms)(void *ctx);
+	/* Any thread: say() what is to be known of a hook. NULL: nothing is. */
+	void (*explain)(void *ctx, const struct settings *s, enum hook_id hook,
+			broker_say_fn *say, void *arg);
 	/* Any thread: whether this host can do what `s` asks for. Returns 0; or
 	 * -EINVAL with what is wrong in `reterr`. NULL: it can do all. */
 	int (*check)(void *ctx, const struct settings *s,
@@ -61,6 +74,8 @@ struct broker_ops {
 		       const struct settings *now);
 	/* Logins may be delayed (Mosquitto 2.1). */
 	bool delays_logins;
+	/* There may be no ticks, ever (Mosquitto before 2.0.15). */
+	bool may_never_tick;
 	/* Said in the log, once per webhook that asks for one. */
 	const struct modifier_without_effect *without_effect;
 	size_t without_effect_count;

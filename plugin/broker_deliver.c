@@ -43,14 +43,14 @@ static bool may_rewrite_topic(struct plugin *p,
 {
 	bool mounted = *broker_mountpoint(p, ed->client);
 
-	if (!mounted && p->mounts == MOUNTS_NONE)
+	if (!mounted && p->conf.mounts == SAYS_NO)
 		return true;
 	if (!p->topic_rewrite_missed)
 		broker_log(
 			p, LOG_LEVEL_WARN,
 			"on_deliver cannot rewrite topics: %s; messages are "
 			"delivered under their own",
-			mounted || p->mounts == MOUNTS_SOME
+			mounted || p->conf.mounts == SAYS_YES
 				? "with a mount_point in its configuration "
 				  "this Mosquitto would crash"
 				: "the broker's configuration file cannot be "

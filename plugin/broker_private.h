@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include "plugin/broker.h"
 #include "plugin/broker_abi.h"
+#include "plugin/broker_conf.h"
 #include "plugin/client.h"
 #include "plugin/broker_host.h"
-#include "plugin/broker_mounts.h"
 #include "plugin/gather.h"
 #include "plugin/hook.h"
 
@@ -53,11 +53,12 @@ struct plugin {
 	mosquitto_plugin_id_t *id;
 	struct host host;
 	struct host_x509 x509; /* once it was needed */
-	enum mounts mounts;
+	struct broker_conf conf;
 	struct broker_ops ops;
 	pthread_t thread;    /* the broker's */
 	struct hooks *hooks; /* NULL: switched off */
 	struct admin *admin;
+	struct scrape *scrape; /* NULL: not wanted */
 	struct client_table clients;
 	struct gather *gather;
 	struct kept_verdict kept;
@@ -267,6 +268,15 @@ void broker_report_news(void *ctx, const struct settings *before,
 /* For struct broker_ops. */
 const struct modifier_without_effect *broker_without_effect(
 	const struct plugin *p, size_t *ret_count);
+
+/* broker_explain.c: ops->explain. */
+void broker_explain(void *ctx, const struct settings *s, enum hook_id hook,
+		    broker_say_fn *say, void *arg);
+/* The same at start-up: a line for what is to be known of several hooks. */
+void broker_report_hooks(struct plugin *p, const struct settings *s);
+/* What it means that this hook has none; it begins with "no endpoint". */
+const char *broker_without_endpoint(const struct settings *s,
+				    enum hook_id hook);
 
 /* ops->complete_auth: broker_auth.c. */
 void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,

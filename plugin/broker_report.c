@@ -92,41 +92,19 @@ static void report_served(struct plugin *p, const struct settings *s)
 
 static void report_unserved(struct plugin *p, const struct settings *s)
 {
-	bool ignored = s->default_policy == DEFAULT_IGNORE;
+	enum log_level level = s->default_policy == DEFAULT_IGNORE
+				       ? LOG_LEVEL_INFO
+				       : LOG_LEVEL_WARN;
 
 	for (int h = 0; h < HOOK_COUNT; h++) {
-		if (!hook_table[h].cacheable || s->chained[h])
-			continue;
-		broker_log(p, ignored ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
-			   ignored ? "%s has no endpoint: left to the broker "
-				     "and its other plugins"
-				   : "%s has no endpoint: what it decides on "
-				     "is refused unless another plugin or file "
-				     "of the broker allows it",
-			   hook_table[h].name);
+		if (hook_table[h].cacheable && !s->chained[h])
+			broker_log(p, level, "%s has %s", hook_table[h].name,
+				   broker_without_endpoint(s, h));
 	}
 }
 
-static bool any(const struct settings *s, enum hook_id v3)
-{
-	return s->chained[v3] || s->chained[broker_hook(v3, true)];
-}
-
-static bool any_blocking(const struct settings *s, enum hook_id v3)
-{
-	enum hook_id hooks[] = { v3, broker_hook(v3, true) };
-
-	for (int k = 0; k < 2; k++) {
-		for (size_t i = 0; i < s->chained[hooks[k]]; i++) {
-			if (s->chain[hooks[k]][i].blocking)
-				return true;
-		}
-	}
-	return false;
-}
-
-/* 2.0 has no neutral answer to READ: each choice costs something. */
-static void report_reading(struct plugin *p, const struct settings *s)
+/* It has no neutral answer to READ: each choice costs something. */
+static void report_v20(struct plugin *p, const struct settings *s)
 {
 	static const char *const costs[] = {
 		[READ_CHECKS_AUTO] =
@@ -143,86 +121,21 @@ static void report_reading(struct plugin *p, const struct settings *s)
 	};
 
 	broker_log(p, LOG_LEVEL_INFO, "%s", costs[s->read_checks]);
-	if (any(s, HOOK_ON_DELIVER) && s->read_checks != READ_CHECKS_ALLOW)
-		broker_log(p, LOG_LEVEL_WARN,
-			   "on_deliver is not told of what read_checks defers: "
-			   "Mosquitto %s does not say what became of it",
-			   p->host.version);
-}
-
-/* What a 2.0 cannot do of what is asked for. */
-static void report_v20(struct plugin *p, const struct settings *s)
-{
-	const char *version = p->host.version;
-
-	if (any(s, HOOK_AUTH_ON_REGISTER))
-		broker_log(p, LOG_LEVEL_INFO,
-			   "auth_on_register: Mosquitto %s waits for each "
-			   "answer; 2.1 goes on meanwhile",
-			   version);
-	if (any(s, HOOK_AUTH_ON_SUBSCRIBE))
-		broker_log(p, LOG_LEVEL_INFO,
-			   "auth_on_subscribe: on Mosquitto %s a reply cannot "
-			   "rewrite a subscription; one that does refuses it",
-			   version);
-	if (any_blocking(s, HOOK_ON_DELIVER) ||
-	    any_blocking(s, HOOK_ON_UNSUBSCRIBE))
-		broker_log(p, LOG_LEVEL_WARN,
-			   "blocking has no effect on on_deliver and "
-			   "on_unsubscribe: Mosquitto %s cannot rewrite them",
-			   version);
 	if (s->mountpoint)
 		broker_log(p, LOG_LEVEL_WARN,
 			   "vmq_webhooks.mountpoint: on Mosquitto %s every "
 			   "listener has to mount %s; topics without it are "
 			   "refused",
-			   version, s->mountpoint);
-	if (any(s, HOOK_ON_REGISTER) || s->chained[HOOK_ON_CLIENT_WAKEUP])
-		broker_log(p, LOG_LEVEL_INFO,
-			   "on_register, on_client_wakeup: on Mosquitto %s not "
-			   "for clients of listeners with "
-			   "use_identity_as_username or "
-			   "use_subject_as_username",
-			   version);
-}
-
-/* context__cleanup() of a pending client adds it to the list of delayed wills
- * and frees it (2.1.2). Nothing tells a plugin of the delay. */
-static void report_v21(struct plugin *p, const struct settings *s)
-{
-	size_t n = s->chained[HOOK_AUTH_ON_REGISTER_M5];
-
-	for (size_t i = 0; i < n; i++) {
-		if (s->chain[HOOK_AUTH_ON_REGISTER_M5][i].blocking)
-			return;
-	}
-	if (n)
-		broker_log(
-			p, LOG_LEVEL_WARN,
-			"auth_on_register_m5: a defect of Mosquitto 2.1 lets "
-			"an MQTT 5 client that has a will delay and leaves "
-			"while its login is open damage the broker's memory. "
-			"Where clients are not trusted set blocking = on for "
-			"this webhook");
+			   p->host.version, s->mountpoint);
 }
 
 static void report_transport(struct plugin *p, const char *what,
 			     const struct transport_settings *t)
 {
-	if (t->way.no_verify)
-		broker_log(p, LOG_LEVEL_WARN,
-			   "%s: verify_peer = off: any server can pass for the "
-			   "endpoint, and read and decide what it is sent",
-			   what);
-	if (t->crlfile_unused)
-		broker_log(p, LOG_LEVEL_WARN,
-			   "%s: crlfile has no effect without use_crls = on",
-			   what);
-	if (t->depth_set)
-		broker_log(p, LOG_LEVEL_WARN,
-			   "%s: depth has no effect: chains of certificates "
-			   "may be as long as OpenSSL accepts",
-			   what);
+	const char *text;
+
+	for (unsigned i = 0; (text = transport_settings_warning(t, i)); i++)
+		broker_log(p, LOG_LEVEL_WARN, "%s: %s", what, text);
 }
 
 /* What the default leaves out, once; and of webhooks what is theirs. */
@@ -252,15 +165,7 @@ void broker_report(struct plugin *p, const struct settings *s)
 	report_served(p, s);
 	report_unserved(p, s);
 	report_transports(p, s);
-	if (any(s, HOOK_AUTH_ON_REGISTER))
-		broker_log(p, LOG_LEVEL_INFO,
-			   "auth_on_register is never asked on listeners with "
-			   "use_identity_as_username or "
-			   "use_subject_as_username: the certificate decides");
-	if (p->host.v21) {
-		report_v21(p, s);
-		return;
-	}
-	report_reading(p, s);
-	report_v20(p, s);
+	broker_report_hooks(p, s);
+	if (!p->host.v21)
+		report_v20(p, s);
 }

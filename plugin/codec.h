@@ -43,6 +43,9 @@ int codec_decode(enum hook_id hook, const struct codec_opts *opts,
 		 const void *body, size_t len, const struct verdict **ret,
 		 char reterr[static CODEC_ERROR_LEN]);
 
+/* What a reply calls a modifier. Constant. */
+const char *codec_modifier_name(enum modifier id);
+
 /* Check the body of a reply to a notification: JSON, whatever it says.
  * Returns 0 or -EBADMSG with `reterr`. */
 int codec_check_json(const void *body, size_t len,

@@ -456,3 +456,12 @@ int codec_read_modifiers(struct reading *r, const cJSON *modifiers)
 			   read_modifier);
 	return err ? err : check_subscriber(r);
 }
+
+const char *codec_modifier_name(enum modifier id)
+{
+	const struct rule *rule = modifier_rules;
+
+	while (rule->name && rule->id != (int)id)
+		rule++;
+	return rule->name ? rule->name : "?";
+}

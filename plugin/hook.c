@@ -96,6 +96,8 @@ int hooks_create(struct hooks **ret, struct settings *s,
 		return -ENOMEM;
 	hooks->ops = ops;
 	hooks->ops_ctx = ops_ctx;
+	hooks->started_us = ops->now_us(ops_ctx);
+	hooks->seen_us = hooks->started_us;
 	err = make_parts(hooks, s);
 	if (err)
 		goto out;
@@ -278,14 +280,43 @@ int64_t hooks_now_ms(const struct hooks *hooks)
 	return hooks->ops->now_us(hooks->ops_ctx) / 1000;
 }
 
+/* The broker's thread is at it. */
+static void be_seen(struct hooks *hooks)
+{
+	atomic_store_explicit(&hooks->seen_us,
+			      hooks->ops->now_us(hooks->ops_ctx),
+			      memory_order_relaxed);
+}
+
+void hooks_get_pulse(const struct hooks *hooks, struct hooks_pulse *ret)
+{
+	*ret = (struct hooks_pulse){
+		.started_us = hooks->started_us,
+		.seen_us = atomic_load_explicit(&hooks->seen_us,
+						memory_order_relaxed),
+		.ticked = atomic_load_explicit(&hooks->ticked,
+					       memory_order_relaxed),
+		.may_never_tick = hooks->ops->may_never_tick,
+		.changes = settings_slot_version(&hooks->slot) - 1,
+	};
+}
+
+int64_t hooks_unix_ms(const struct hooks *hooks)
+{
+	return hooks->ops->unix_ms(hooks->ops_ctx);
+}
+
 unsigned hooks_tick(struct hooks *hooks)
 {
 	unsigned open;
 
+	be_seen(hooks);
+	atomic_store_explicit(&hooks->ticked, true, memory_order_relaxed);
 	take_up_settings(hooks);
 	forget_old_settings(hooks);
 	hook_cache_sweep(hooks);
 	hook_sum_up(hooks, false);
+	hook_remind(hooks);
 	hooks->ticking = true;
 	open = pool_collect(hooks->pool);
 	hooks->ticking = false;
@@ -308,6 +339,7 @@ long hooks_disconnect(struct hooks *hooks,
 
 void hooks_refresh(struct hooks *hooks)
 {
+	be_seen(hooks);
 	budget_begin(&hooks->budget);
 	take_up_settings(hooks);
 	forget_old_settings(hooks);
@@ -341,12 +373,14 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 {
 	const struct webhook *webhook = message->webhook;
 	struct event ev = hook_event(webhook, message->ev);
+	struct pool_endpoint_opts trial;
 	struct hook_headers headers;
 	struct pool_request req = {
 		.kind = message->kind,
 		.endpoint = webhook->target,
 		.headers = headers.list,
-		.timeout_ms = webhook->timeout_ms,
+		.timeout_ms = message->timeout_ms ? message->timeout_ms
+						  : webhook->timeout_ms,
 		.stream = webhook->hook,
 		.retries = webhook->retries,
 		.max_age_ms = webhook->max_event_age_ms,
@@ -363,6 +397,10 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 	if (message->kind == POOL_TELL) {
 		req.lane = message->ev->client_id.data;
 		req.lane_len = message->ev->client_id.len;
+	}
+	if (message->trial) {
+		trial = hook_endpoint_opts(hooks->settings, webhook);
+		req.trial = &trial;
 	}
 	*ret_len = req.len;
 	err = pool_submit(hooks->pool, &req, done, arg, ret_call);

@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "plugin/broker.h"
 #include "plugin/event.h"
 #include "plugin/verdict.h"
 
-struct broker_ops;
 struct cache_stats;
 struct hooks;
 struct pool;
@@ -94,6 +94,50 @@ int hooks_apply(struct hooks *hooks, const struct settings *old,
 		struct settings *s);
 
 struct pool *hooks_pool(struct hooks *hooks);
+
+/* The time of day, in milliseconds since 1970. Any thread. */
+int64_t hooks_unix_ms(const struct hooks *hooks);
+
+/* What VerneMQ counts of each hook (contract.md, section 16): since the plugin
+ * was loaded, webhooks that are gone included. Relaxed atomics. */
+struct hook_totals {
+	_Atomic uint64_t requests, errors, bytes_sent;
+	/* Logins that nobody waited for any more when they were answered. */
+	_Atomic uint64_t cancelled;
+	_Atomic uint64_t timeouts, elapsed_us;
+};
+
+/* Any thread; as long as `hooks`. */
+const struct hook_totals *hooks_totals(const struct hooks *hooks,
+				       enum hook_id hook);
+
+/* Whether the broker's thread lives. Times are those of broker_ops' now_us. */
+struct hooks_pulse {
+	int64_t started_us; /* hooks_create() */
+	int64_t seen_us;    /* it last ticked, or raised an event */
+	/* It has ticked; one that never does is seen by its events alone. */
+	bool ticked, may_never_tick;
+	unsigned changes; /* of the settings */
+};
+
+/* Any thread. */
+void hooks_get_pulse(const struct hooks *hooks, struct hooks_pulse *ret);
+
+/* How often a hook came up since the start, and when last. A question counts
+ * also when there is no endpoint for it. */
+struct hook_seen {
+	uint64_t events;
+	int64_t last_ms; /* since 1970; 0: never */
+};
+
+/* Any thread. */
+void hooks_get_seen(const struct hooks *hooks, enum hook_id hook,
+		    struct hook_seen *ret);
+
+/* Say what is to be known of a hook with the settings `s`: see broker.h. Any
+ * thread. */
+void hooks_explain(const struct hooks *hooks, const struct settings *s,
+		   enum hook_id hook, broker_say_fn *say, void *arg);
 
 /* ---- reading the settings again: hook_reload.c ---- */
 

@@ -122,6 +122,8 @@ static const struct verdict *give_up(struct question *q, struct inquiry *inq,
 	char why[128];
 
 	inquiry_give_up(inq);
+	atomic_fetch_add_explicit(&asked(q)->stats->given_up, 1,
+				  memory_order_relaxed);
 	snprintf(why, sizeof(why),
 		 "no answer within %lld ms, and the broker waits no longer "
 		 "(blocking_timeout, blocking_budget)",
@@ -159,6 +161,8 @@ static const struct verdict *hold(struct question *q)
 	int err;
 
 	look = pool_look(q->hooks->pool, asked(q)->target);
+	if (look == POOL_LOOK_PAUSED)
+		return question_unasked(q, "not asked: it is paused");
 	if (look != POOL_LOOK_GOOD) {
 		if (look == POOL_LOOK_PROBE)
 			inquire(q, POOL_ASIDE, false, NULL);
@@ -243,6 +247,8 @@ static void complete(struct question *q, const struct verdict *v)
 
 	bool current = pending_close(hooks->pending, id, q->ticket);
 
+	if (!current)
+		hook_count_cancelled(hooks, q->ev->hook);
 	hooks->ops->complete_auth(hooks->ops_ctx, id, q->ticket,
 				  current ? v : NULL);
 	verdict_unref(v);
@@ -329,6 +335,7 @@ enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
 		.number = ++hooks->events,
 	};
 
+	hook_see(hooks, ev->hook);
 	if (!hooks_has(hooks, ev->hook)) {
 		*ret = verdict_ref(&verdict_next);
 		return HOOK_DONE;

@@ -137,10 +137,10 @@ void kept_failed(struct inquiry *inq)
 				     hooks_now_ms(inq->hooks));
 }
 
-static bool is_kept(const struct inquiry *inq, const struct verdict *v)
+bool hook_keeps(const struct webhook *webhook, enum decision decision)
 {
-	return v->decision == DECISION_OK ||
-	       (v->decision == DECISION_DENY && inq->webhook->cache_refusals);
+	return decision == DECISION_OK ||
+	       (decision == DECISION_DENY && webhook->cache_refusals);
 }
 
 /* The payload is another's next time. A plain ok, as most are, is one for
@@ -166,7 +166,7 @@ void kept_store(struct inquiry *inq, const struct verdict *v,
 		return;
 	if (v->decision != DECISION_OK)
 		revoke(inq);
-	if (is_kept(inq, v) &&
+	if (hook_keeps(inq->webhook, v->decision) &&
 	    codec_cache_life(reply->cache_control, reply->age_s, &life))
 		kept = to_keep(v);
 	if (!kept) {

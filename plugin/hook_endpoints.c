@@ -11,8 +11,8 @@ static uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static struct pool_endpoint_opts endpoint_opts(const struct settings *s,
-					       const struct webhook *webhook)
+struct pool_endpoint_opts hook_endpoint_opts(const struct settings *s,
+					     const struct webhook *webhook)
 {
 	const struct settings_limits *l = &s->limits;
 
@@ -86,7 +86,8 @@ static struct pool_endpoint_opts *list_endpoints(
 		const struct webhook *webhook = uses[i].webhook;
 
 		if (!count || strcmp(eps[count - 1].name, webhook->target) != 0)
-			eps[count++] = endpoint_opts(uses[i].settings, webhook);
+			eps[count++] =
+				hook_endpoint_opts(uses[i].settings, webhook);
 	}
 	free(uses);
 	*ret_n = count;

@@ -12,7 +12,6 @@
 #include "plugin/hook_ask.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +31,7 @@ static void note_denial(struct question *q, const struct verdict *v)
 {
 	const struct webhook *webhook = asked(q);
 
-	atomic_fetch_add_explicit(&webhook->stats->errors, 1,
-				  memory_order_relaxed);
+	hook_count_error(q->hooks, webhook);
 	hooks_log(q->hooks, LOG_LEVEL_INFO,
 		  "%s: endpoint %s refused client %.*s: %.*s",
 		  hook_table[webhook->hook].name, webhook->shown,
@@ -91,23 +89,33 @@ static int decode(const struct inquiry *inq, const struct pool_reply *reply,
 	return err;
 }
 
+static enum webhook_end end_of(const struct pool_reply *reply,
+			       const struct conclusion *c)
+{
+	static const enum webhook_end ends[] = {
+		[DECISION_OK] = END_OK,
+		[DECISION_NEXT] = END_NEXT,
+		[DECISION_DENY] = END_DENIED,
+	};
+	enum webhook_end end = hook_end_of(reply);
+
+	if (end != END_OK)
+		return end;
+	return c->v ? ends[c->v->decision] : END_REFUSED;
+}
+
 /* The conclusion of a reply; anything wrong with it is a refusal. */
 static void conclude(struct inquiry *inq, const struct pool_reply *reply,
 		     struct conclusion *ret)
 {
-	struct webhook_stats *stats = inq->webhook->stats;
-
 	ret->outcome = hook_outcome(reply, ret->error);
 	ret->unasked = reply->error == -EHOSTDOWN;
-	if (!ret->unasked) {
-		atomic_fetch_add_explicit(&stats->requests, 1,
-					  memory_order_relaxed);
-		atomic_fetch_add_explicit(&stats->bytes_sent, inq->sent,
-					  memory_order_relaxed);
-	}
 	if (ret->outcome == OUTCOME_ANSWER &&
 	    decode(inq, reply, &ret->v, ret->error) != 0)
 		ret->outcome = OUTCOME_REFUSAL;
+	if (!ret->unasked)
+		hook_count_call(inq->hooks, inq->webhook, reply,
+				end_of(reply, ret), inq->sent);
 	if (ret->outcome != OUTCOME_ANSWER && !ret->unasked)
 		note_failure(inq, ret->error);
 	if (ret->outcome == OUTCOME_ANSWER)

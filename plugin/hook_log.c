@@ -4,7 +4,6 @@
 #include "plugin/hook.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include "plugin/hook_private.h"
@@ -43,6 +42,9 @@ void hook_trouble(struct hooks *hooks, const struct webhook *webhook,
 	struct webhook_line *line = &webhook->stats->lines[kind];
 	int64_t now = hooks_now_ms(hooks);
 
+	if (kind == TROUBLE_FAILURE || kind == TROUBLE_LOST)
+		remark_write(&webhook->stats->trouble, hooks_unix_ms(hooks),
+			     what);
 	if (line->said_ms && now - line->said_ms < LOG_INTERVAL_MS) {
 		line->unsaid++;
 		snprintf(line->last, sizeof(line->last), "%s", what);
@@ -96,7 +98,6 @@ void hook_sum_up(struct hooks *hooks, bool all)
 void hook_failed(struct hooks *hooks, const struct webhook *webhook,
 		 const char *what)
 {
-	atomic_fetch_add_explicit(&webhook->stats->errors, 1,
-				  memory_order_relaxed);
+	hook_count_error(hooks, webhook);
 	hook_trouble(hooks, webhook, TROUBLE_FAILURE, what);
 }

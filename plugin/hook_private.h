@@ -5,12 +5,14 @@
 #ifndef PLUGIN_HOOK_PRIVATE_H
 #define PLUGIN_HOOK_PRIVATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "plugin/broker.h"
 #include "plugin/budget.h"
 #include "plugin/hook.h"
+#include "plugin/settings.h"
 #include "plugin/settings_slot.h"
 #include "plugin/trace.h"
 #include "pool/pool.h"
@@ -55,7 +57,18 @@ struct hooks {
 	uint64_t revoked[REVOKED_SLOTS];
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
-	bool ticking;         /* in hooks_tick(), and in no callback */
+	int64_t remind_ms;    /* of what is paused, next; 0: not yet set */
+	struct hook_totals totals[HOOK_COUNT];
+	int64_t started_us;
+	/* For any thread. */
+	_Atomic int64_t seen_us;
+	atomic_bool ticked;
+	/* For any thread to read. */
+	struct {
+		_Atomic uint64_t events;
+		_Atomic int64_t last_ms;
+	} seen[HOOK_COUNT];
+	bool ticking; /* in hooks_tick(), and in no callback */
 };
 
 int64_t hooks_now_ms(const struct hooks *hooks);
@@ -65,6 +78,8 @@ struct hook_message {
 	const struct webhook *webhook;
 	const struct event *ev;
 	enum pool_kind kind;
+	bool trial;          /* a POOL_ASK by an endpoint of its own */
+	uint32_t timeout_ms; /* 0: the webhook's */
 	uint64_t event;    /* its number: whoever else is asked has the same */
 	uint64_t sequence; /* 0: none */
 };
@@ -99,7 +114,16 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 	      pool_done_fn *done, void *arg, struct pool_call **ret_call,
 	      size_t *ret_len);
 
-/* hook_endpoints.c, for the slot: `arg` is the hooks. */
+/* hook_cache.c: whether answers with this decision may be kept at all. */
+bool hook_keeps(const struct webhook *webhook, enum decision decision);
+
+/* ---- hook_endpoints.c ---- */
+
+/* What the webhook's endpoint is to the pool. Borrows from both. */
+struct pool_endpoint_opts hook_endpoint_opts(const struct settings *s,
+					     const struct webhook *webhook);
+
+/* For the slot: `arg` is the hooks. */
 
 /* pool_configure() with the endpoints of all settings that somebody works with:
  * what was asked under old ones may go on to the next of its chain. */
@@ -123,6 +147,25 @@ enum hook_outcome {
 enum hook_outcome hook_outcome(const struct pool_reply *reply,
 			       char reterr[static CODEC_ERROR_LEN]);
 
+/* hook_count.c */
+
+/* The hook came up. */
+void hook_see(struct hooks *hooks, enum hook_id hook);
+
+/* How a call ended, as far as the reply tells without being decoded. */
+enum webhook_end hook_end_of(const struct pool_reply *reply);
+
+/* A call has ended that carried `sent` bytes. */
+void hook_count_call(struct hooks *hooks, const struct webhook *webhook,
+		     const struct pool_reply *reply, enum webhook_end end,
+		     size_t sent);
+
+/* A denial, or no usable answer. */
+void hook_count_error(struct hooks *hooks, const struct webhook *webhook);
+
+/* A login was answered that nobody waits for. */
+void hook_count_cancelled(struct hooks *hooks, enum hook_id hook);
+
 /* hook_log.c: lines about one webhook that may come often. The first of a
  * kind is said at once; those of the next ten seconds are counted and summed
  * up in one more. */
@@ -131,6 +174,9 @@ void hook_trouble(struct hooks *hooks, const struct webhook *webhook,
 
 /* Say what is to be summed up by now; at the end, all. From the tick. */
 void hook_sum_up(struct hooks *hooks, bool all);
+
+/* hook_remind.c: say now and then which endpoints are paused. From the tick. */
+void hook_remind(struct hooks *hooks);
 
 /* Count and log a call that brought no usable answer. */
 void hook_failed(struct hooks *hooks, const struct webhook *webhook,

@@ -63,17 +63,24 @@ static void lose(struct hooks *hooks, const struct webhook *webhook, int error,
 	hook_trouble(hooks, webhook, TROUBLE_LOST, why);
 }
 
+/* Not a request, but dropped, too old, or left over. */
+static bool is_left_out(int error)
+{
+	return error == -EBUSY || error == -ETIME || error == -ECANCELED;
+}
+
 static void told(const struct pool_reply *reply, void *arg)
 {
 	struct telling *t = arg;
-	struct webhook_stats *stats = t->webhook->stats;
+	enum webhook_end end = hook_end_of(reply);
 	char error[CODEC_ERROR_LEN];
 
-	atomic_fetch_add_explicit(&stats->requests, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&stats->bytes_sent, t->sent,
-				  memory_order_relaxed);
-	if (hook_outcome(reply, error) != OUTCOME_ANSWER ||
+	if (hook_outcome(reply, error) == OUTCOME_ANSWER &&
 	    codec_check_json(reply->body, reply->len, error) != 0)
+		end = END_REFUSED;
+	if (!is_left_out(reply->error))
+		hook_count_call(t->hooks, t->webhook, reply, end, t->sent);
+	if (end != END_OK)
 		lose(t->hooks, t->webhook, reply->error, error);
 	settings_unref(t->settings);
 	free(t);
@@ -114,6 +121,9 @@ void hook_tell(struct hooks *hooks, const struct event *ev)
 {
 	const struct settings *s = hooks->settings;
 
+	if (!hooks_has(hooks, ev->hook))
+		return;
+	hook_see(hooks, ev->hook);
 	hooks->events++;
 	for (size_t i = 0; i < s->chained[ev->hook]; i++) {
 		const struct webhook *webhook = &s->chain[ev->hook][i];

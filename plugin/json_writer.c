@@ -180,6 +180,34 @@ void json_int(struct json_writer *w, const char *key, int64_t number)
 	put(w, text, (size_t)len);
 }
 
+void json_seconds(struct json_writer *w, const char *key, uint64_t us)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%llu.%06u",
+			   (unsigned long long)(us / 1000000),
+			   (unsigned)(us % 1000000));
+
+	begin(w, key);
+	put(w, text, (size_t)len);
+}
+
+void json_millis(struct json_writer *w, const char *key, uint64_t us)
+{
+	char text[32];
+	size_t len;
+
+	snprintf(text, sizeof(text), "%llu.%03llu",
+		 (unsigned long long)(us / 1000),
+		 (unsigned long long)(us % 1000));
+	len = strlen(text);
+	while (text[len - 1] == '0')
+		len--;
+	if (text[len - 1] == '.')
+		len--;
+	begin(w, key);
+	put(w, text, len);
+}
+
 void json_text(struct json_writer *w, const char *key, struct bytes text)
 {
 	if (!text.data) {

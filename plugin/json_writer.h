@@ -42,6 +42,10 @@ void json_text(struct json_writer *w, const char *key, struct bytes text);
 /* Standard alphabet with padding (RFC 4648 section 4). Absent: null. */
 void json_base64(struct json_writer *w, const char *key, struct bytes data);
 void json_int(struct json_writer *w, const char *key, int64_t number);
+/* Microseconds as a number of seconds: 1.000250 */
+void json_seconds(struct json_writer *w, const char *key, uint64_t us);
+/* Microseconds as milliseconds: 1500 is 1.5. */
+void json_millis(struct json_writer *w, const char *key, uint64_t us);
 void json_bool(struct json_writer *w, const char *key, bool value);
 void json_null(struct json_writer *w, const char *key);
 

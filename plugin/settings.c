@@ -11,6 +11,8 @@
 
 /* ---- counters ---- */
 
+_Static_assert(sizeof(struct webhook_stats) <= 4096, "a page per webhook");
+
 static struct webhook_stats *stats_ref(struct webhook_stats *stats)
 {
 	if (!stats)
@@ -141,7 +143,11 @@ static int copy_globals(const struct settings *s, struct settings *copy)
 	copy->transport = transport_settings_ref(s->transport);
 	copy->admin_socket = strdup(s->admin_socket);
 	copy->mountpoint = s->mountpoint ? strdup(s->mountpoint) : NULL;
-	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint))
+	copy->metrics_listen =
+		s->metrics_listen ? strdup(s->metrics_listen) : NULL;
+	if (!copy->admin_socket || (s->mountpoint && !copy->mountpoint) ||
+	    (s->metrics_listen && !copy->metrics_listen) ||
+	    settings_users_copy(&copy->admin_users, &s->admin_users) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->mounts_count; i++) {
 		int err = settings_mount(copy, s->mounts[i].port,
@@ -281,6 +287,8 @@ void settings_unref(struct settings *s)
 	free(s->mounts);
 	free(s->mountpoint);
 	free(s->admin_socket);
+	settings_users_clear(&s->admin_users);
+	free(s->metrics_listen);
 	credentials_unref(s->call.credentials);
 	transport_keys_clear(&s->transport_keys);
 	transport_settings_unref(s->transport);

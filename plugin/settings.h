@@ -16,7 +16,10 @@
 #include "plugin/codec.h"
 #include "plugin/credentials.h"
 #include "plugin/event.h"
+#include "plugin/remark.h"
 #include "plugin/settings_transport.h"
+#include "plugin/settings_users.h"
+#include "pool/histogram.h"
 
 /* A kind of log line about one webhook that may come often: said once, then
  * counted and summed up. Broker's thread only. */
@@ -34,6 +37,27 @@ enum webhook_trouble {
 	TROUBLES
 };
 
+/* How a call ended: each in one way. */
+enum webhook_end {
+	END_OK = 0, /* it said ok; a notification: it was answered */
+	END_NEXT,
+	END_DENIED,      /* it said so: {"result":{"error":...}} */
+	END_REFUSED,     /* a status or a body that is no answer */
+	END_UNAVAILABLE, /* 429 or 5xx */
+	END_FAILED,      /* no complete reply */
+	END_TIMEOUT,     /* none in time */
+	ENDS
+};
+
+/* The parts of struct pool_times. */
+enum webhook_time {
+	TIME_QUEUE = 0,
+	TIME_CONNECT,    /* of calls that did not find a connection */
+	TIME_FIRST_BYTE, /* of calls that were replied to */
+	TIME_TOTAL,
+	TIMES
+};
+
 /* Counters of one webhook, shared by every settings value that holds it and
  * freed with the last. Whoever keeps cache entries under `cache` drops that
  * group before letting go of those settings. Relaxed atomics: written by the
@@ -41,9 +65,15 @@ enum webhook_trouble {
 struct webhook_stats {
 	_Atomic unsigned refs; /* private */
 	struct cache_group cache;
-	/* `requests` counts calls whose end is known, as VerneMQ's metric;
-	 * `errors` those without a usable answer, and denials. */
+	/* `requests` counts calls whose end is known, as VerneMQ's metric, and
+	 * is the sum of `ends`; `errors` those without a usable answer, and
+	 * denials. Notifications that were dropped, too old or left over are
+	 * not among them. */
 	_Atomic uint64_t requests, errors, bytes_sent;
+	_Atomic uint64_t ends[ENDS];
+	struct histogram times[TIMES]; /* of `requests` */
+	/* The broker waited no longer for these calls, which then ended. */
+	_Atomic uint64_t given_up;
 	/* Let through by `on_error = allow`. */
 	_Atomic uint64_t allowed_on_error;
 	/* Questions not put to the endpoint, because its breaker was open or
@@ -54,6 +84,9 @@ struct webhook_stats {
 	_Atomic uint64_t dropped, expired, undelivered;
 	/* How often the broker's thread stood still, and for how long. */
 	_Atomic uint64_t held_calls, held_us;
+	/* The newest failure, or lost notification, in the time of day. The
+	 * broker's thread writes it. */
+	struct remark trouble;
 	/* Broker's thread only: what was already said once, and the limiter
 	 * of its log lines. */
 	uint32_t warned;      /* 1u << enum webhook_warning */
@@ -151,6 +184,8 @@ struct settings {
 	struct transport_settings *transport;
 	char *admin_socket;
 	bool admin_socket_given; /* the operator named it */
+	struct settings_users admin_users;
+	char *metrics_listen; /* settings_address.h; NULL: nowhere */
 	unsigned default_policy, read_checks, publish_denied;
 	char *mountpoint; /* of every listener not among `mounts`; or NULL */
 	struct listener_mount *mounts;

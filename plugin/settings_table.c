@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/un.h>
 #include "plugin/hook_table.h"
+#include "plugin/settings_address.h"
 #include "plugin/settings_private.h"
 #include "plugin/topic.h"
 #include "pool/pool.h"
@@ -66,6 +67,18 @@ static int check_socket(const char *value, char reterr[static CONF_REASON_LEN])
 	return -EINVAL;
 }
 
+static int check_listen(const char *value, char reterr[static CONF_REASON_LEN])
+{
+	struct settings_address address;
+
+	if (settings_address_parse(value, &address) == 0)
+		return 0;
+	snprintf(reterr, CONF_REASON_LEN,
+		 "no address to listen on; allowed: 127.0.0.1:9883, "
+		 "[::1]:9883, no names");
+	return -EINVAL;
+}
+
 /* Mosquitto puts `mount_point` before a topic as it stands. */
 static int check_mountpoint(const char *value,
 			    char reterr[static CONF_REASON_LEN])
@@ -76,6 +89,15 @@ static int check_mountpoint(const char *value,
 		 "no mountpoint; allowed: what the listener's mount_point is, "
 		 "without wildcards and not beginning with $");
 	return -EINVAL;
+}
+
+static int set_admin_users(void *obj, const char *name, const char *value,
+			   char reterr[static CONF_REASON_LEN])
+{
+	struct settings *s = obj;
+
+	(void)name;
+	return settings_users_parse(&s->admin_users, value, reterr);
 }
 
 /* ---- the table ---- */
@@ -134,6 +156,17 @@ static const struct conf_directive global_keys[] = {
 		.type = CONF_STR,
 		.offset = offsetof(struct settings, admin_socket),
 		.check = check_socket,
+	},
+	{
+		.name = "admin_users",
+		.type = CONF_CALL,
+		.set = set_admin_users,
+	},
+	{
+		.name = "metrics_listen",
+		.type = CONF_STR,
+		.offset = offsetof(struct settings, metrics_listen),
+		.check = check_listen,
 	},
 	{
 		.name = "default_policy",

@@ -541,3 +541,27 @@ char *transport_settings_name(const struct transport_settings *t,
 		return strdup(url);
 	return asprintf(&name, "%s %s", url, t->id) < 0 ? NULL : name;
 }
+
+const char *transport_settings_warning(const struct transport_settings *t,
+				       unsigned i)
+{
+	const struct {
+		bool holds;
+		const char *text;
+	} warnings[] = {
+		{ t->way.no_verify,
+		  "verify_peer = off: any server can pass for the endpoint, "
+		  "and read and decide what it is sent" },
+		{ t->crlfile_unused,
+		  "crlfile has no effect without use_crls = on" },
+		{ t->depth_set,
+		  "depth has no effect: chains of certificates may be as long "
+		  "as OpenSSL accepts" },
+	};
+
+	for (size_t k = 0; k < sizeof(warnings) / sizeof(warnings[0]); k++) {
+		if (warnings[k].holds && i-- == 0)
+			return warnings[k].text;
+	}
+	return NULL;
+}

@@ -121,6 +121,11 @@ bool transport_settings_equal(const struct transport_settings *a,
 struct transport_settings *transport_settings_ref(struct transport_settings *t);
 void transport_settings_unref(struct transport_settings *t); /* or NULL */
 
+/* The i-th thing to be warned about, from 0; NULL: there are no more. Its
+ * beginning, up to a colon, says the most. */
+const char *transport_settings_warning(const struct transport_settings *t,
+				       unsigned i);
+
 /* The name of the endpoint that `url` by this way is to the pool: malloc'd,
  * NULL without memory. Not to be shown. */
 char *transport_settings_name(const struct transport_settings *t,

@@ -51,6 +51,27 @@ bool breaker_is_open_for_holding(const struct breaker *b)
 	return atomic_load(&b->open) || atomic_load(&b->open_for_holding);
 }
 
+void breaker_pause(struct breaker *b, bool paused, int64_t now_ms)
+{
+	int64_t never = 0;
+
+	if (paused)
+		atomic_compare_exchange_strong(&b->paused_ms, &never,
+					       now_ms ? now_ms : 1);
+	else
+		atomic_store(&b->paused_ms, 0);
+}
+
+int64_t breaker_paused_ms(const struct breaker *b)
+{
+	return atomic_load(&b->paused_ms);
+}
+
+bool breaker_is_paused(const struct breaker *b)
+{
+	return breaker_paused_ms(b) != 0;
+}
+
 bool breaker_claim_probe(struct breaker *b, int64_t now_ms)
 {
 	int64_t due = atomic_load(&b->probe_ms);

@@ -4,7 +4,9 @@
  * It opens after so many failures in a row. While it is open no call goes out
  * but one now and then, a probe; any answer closes it. Beside that it may be
  * open for holding calls alone, those that the owner's thread stands still
- * for: one of them that nobody could wait for any longer is enough.
+ * for: one of them that nobody could wait for any longer is enough. And an
+ * operator may pause the endpoint: then nothing goes out at all, and nothing
+ * that happens ends it.
  *
  * Inside pool/ only. Any thread. Time is the caller's, in milliseconds.
  */
@@ -22,6 +24,7 @@ struct breaker {
 	/* Private. */
 	_Atomic uint32_t failures; /* in a row */
 	_Atomic bool open, open_for_holding;
+	_Atomic int64_t paused_ms; /* since; 0: it is not */
 	_Atomic int64_t probe_ms;
 	_Atomic uint64_t opened; /* how often */
 };
@@ -38,6 +41,12 @@ void breaker_gave_up(struct breaker *b, int64_t now_ms);
 
 bool breaker_is_open(const struct breaker *b);
 bool breaker_is_open_for_holding(const struct breaker *b);
+
+/* By an operator, until another word of his. Since when: what was paused
+ * stays so from then; 0: it is not. */
+void breaker_pause(struct breaker *b, bool paused, int64_t now_ms);
+bool breaker_is_paused(const struct breaker *b);
+int64_t breaker_paused_ms(const struct breaker *b);
 
 /* Whether it is time for a probe. Who is told so must send one, and whoever
  * asks next is told the contrary for `open_ms`, and some more: up to six

@@ -6,9 +6,14 @@
 
 #define FIRST_BODY_SIZE 512
 
+static const char *name_of(const struct pool_request *req)
+{
+	return req->trial ? "" : req->endpoint;
+}
+
 static size_t bytes_of_request(const struct pool_request *req)
 {
-	size_t n = strlen(req->endpoint) + 1;
+	size_t n = strlen(name_of(req)) + 1;
 	size_t i;
 
 	for (i = 0; i < req->headers_count; i++)
@@ -29,7 +34,7 @@ static void copy_texts(struct pool_call *call, const struct pool_request *req)
 	char *at = call->bytes;
 	size_t i;
 
-	call->endpoint = put(&at, req->endpoint, strlen(req->endpoint) + 1);
+	call->endpoint = put(&at, name_of(req), strlen(name_of(req)) + 1);
 	call->headers_count = req->headers_count;
 	for (i = 0; i < req->headers_count; i++)
 		call->headers[i] =
@@ -40,8 +45,9 @@ static void copy_texts(struct pool_call *call, const struct pool_request *req)
 	}
 }
 
-struct pool_call *call_create(const struct pool_request *req, int64_t now_ms)
+struct pool_call *call_create(const struct pool_request *req, int64_t now_us)
 {
+	int64_t now_ms = now_us / 1000;
 	struct pool_call *call;
 
 	call = calloc(1, sizeof(*call) + bytes_of_request(req));
@@ -55,6 +61,7 @@ struct pool_call *call_create(const struct pool_request *req, int64_t now_ms)
 	call->retries = req->retries;
 	call->stream = req->stream;
 	call->submitted_ms = now_ms;
+	call->submitted_us = now_us;
 	call->expires_ms = now_ms + (req->kind == POOL_TELL ? req->max_age_ms
 							    : req->timeout_ms);
 	call->reply.error_text = "";
@@ -150,4 +157,14 @@ void call_fail(struct pool_call *call, int error, const char *text)
 	call->reply.error = error;
 	call->reply.error_text = call->reply_text ? call->reply_text
 						  : "failed, and out of memory";
+}
+
+void call_note_times(struct pool_call *call, int64_t now_us)
+{
+	int64_t total = now_us - call->submitted_us;
+
+	call->times.total_us = total > 0 ? (uint64_t)total : 0;
+	if (!call->sent_us)
+		call->times.queue_us = call->times.total_us;
+	call->reply.times = call->times;
 }

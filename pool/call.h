@@ -44,8 +44,11 @@ struct pool_call {
 	uint32_t retries; /* that are left */
 	uint32_t retried; /* those that are not */
 	unsigned stream;
-	int64_t submitted_ms;
+	int64_t submitted_ms, submitted_us;
 	int64_t expires_ms; /* not to be sent any more */
+
+	/* Its own endpoint, until it is there; or NULL. */
+	struct endpoint *trial;
 
 	/* The endpoint's, meanwhile. */
 	struct endpoint *owner;
@@ -57,6 +60,8 @@ struct pool_call {
 	struct loop_timer timer; /* what is due depends on the place */
 	int timer_error;         /* it ends with this; 0: as the place says */
 	int64_t sent_ms;         /* the last attempt; 0: none */
+	int64_t sent_us;         /* likewise, and 0 while it rests */
+	struct pool_times times; /* of that, when it is over */
 	uint32_t attempts;
 	bool probe;        /* the last attempt was one */
 	bool own, ended;   /* hold.h: its, and over */
@@ -72,7 +77,7 @@ struct pool_call {
 
 /* A copy of `req` that takes over its body. NULL without memory, and then
  * the body is still the caller's. */
-struct pool_call *call_create(const struct pool_request *req, int64_t now_ms);
+struct pool_call *call_create(const struct pool_request *req, int64_t now_us);
 
 /* Wipes and frees the body, too. NULL is fine. */
 void call_destroy(struct pool_call *call);
@@ -91,5 +96,8 @@ void call_reset_reply(struct pool_call *call);
 /* Make the reply an error, and nothing else. `text` is copied; without
  * memory a constant takes its place. */
 void call_fail(struct pool_call *call, int error, const char *text);
+
+/* It has ended, now: fill in how long it took. */
+void call_note_times(struct pool_call *call, int64_t now_us);
 
 #endif /* POOL_CALL_H */

@@ -82,6 +82,12 @@ static void gauge(_Atomic uint32_t *value, uint32_t n)
 	atomic_store_explicit(value, n, memory_order_relaxed);
 }
 
+/* Notifications wait. */
+static bool is_shut(const struct endpoint *ep)
+{
+	return breaker_is_open(ep->breaker) || breaker_is_paused(ep->breaker);
+}
+
 static uint32_t count_connections(const struct endpoint *ep)
 {
 	const struct route *route;
@@ -103,8 +109,8 @@ static void update_gauges(struct endpoint *ep)
 	gauge(&ep->stats->connections, count_connections(ep));
 	gauge(&ep->full_streams,
 	      queue_full_streams(&ep->queue, ep->opts.max_connections,
-				 breaker_is_open(ep->breaker),
-				 ep->opts.max_queue, ep->opts.max_queue_bytes));
+				 is_shut(ep), ep->opts.max_queue,
+				 ep->opts.max_queue_bytes));
 }
 
 static void count_end(struct endpoint *ep, const struct pool_call *call)
@@ -161,6 +167,8 @@ void endpoint_get_stats(struct endpoint *ep, struct pool_endpoint_stats *ret)
 	ret->opened = breaker_opened(ep->breaker);
 	ret->open = breaker_is_open(ep->breaker);
 	ret->open_for_holding = breaker_is_open_for_holding(ep->breaker);
+	ret->paused_since_ms = breaker_paused_ms(ep->breaker);
+	ret->paused = ret->paused_since_ms != 0;
 }
 
 bool endpoint_is_full(struct endpoint *ep, unsigned stream)
@@ -198,6 +206,16 @@ static void stop_transfer(struct pool_call *call)
 			     transfer_claim(call->transfer));
 }
 
+static void take_times(struct pool_call *call)
+{
+	if (!call->sent_us)
+		return;
+	call->times.queue_us = (uint64_t)(call->sent_us - call->submitted_us);
+	if (call->transfer)
+		transfer_get_times(call->transfer, call->sent_us,
+				   loop_clock_us(), &call->times);
+}
+
 /* The reply is filled in. One that held the owner's thread for all of its
  * time did so in vain, and be it for a connection. */
 static void end_call(struct endpoint *ep, struct pool_call *call)
@@ -207,6 +225,7 @@ static void end_call(struct endpoint *ep, struct pool_call *call)
 	loop_timer_cancel(ep->loop, &call->timer);
 	queue_leave(&ep->queue, call);
 	count_end(ep, call);
+	take_times(call);
 	release_transfer(call);
 	update_gauges(ep);
 	ep->ended(call, ep->arg);
@@ -306,6 +325,7 @@ static void start(struct endpoint *ep, struct pool_call *call)
 
 	queue_send(&ep->queue, call);
 	call->sent_ms = now;
+	call->sent_us = loop_clock_us();
 	if (call->kind == POOL_TELL)
 		loop_timer_set(ep->loop, &call->timer, now + call->timeout_ms);
 	r = send_call(ep, call);
@@ -341,10 +361,11 @@ static void start_ready(struct endpoint *ep)
 {
 	struct pool_call *call;
 
-	while ((call = queue_next(&ep->queue, ep->opts.max_connections,
+	while (!breaker_is_paused(ep->breaker) &&
+	       (call = queue_next(&ep->queue, ep->opts.max_connections,
 				  breaker_is_open(ep->breaker))) != NULL)
 		start(ep, call);
-	if (breaker_is_open(ep->breaker))
+	if (breaker_is_open(ep->breaker) && !breaker_is_paused(ep->breaker))
 		probe(ep);
 	update_gauges(ep);
 }
@@ -353,6 +374,8 @@ static void start_ready(struct endpoint *ep)
  * that probe. */
 static bool is_broken(struct endpoint *ep, struct pool_call *call)
 {
+	if (breaker_is_paused(ep->breaker))
+		return call->kind != POOL_TELL;
 	if (call->kind == POOL_ASIDE)
 		return queue_has_enough_aside(&ep->queue,
 					      ep->opts.max_connections);
@@ -365,7 +388,10 @@ static bool is_broken(struct endpoint *ep, struct pool_call *call)
 
 static void end_broken(struct endpoint *ep, struct pool_call *call)
 {
-	end_with_error(ep, call, -EHOSTDOWN, "its circuit breaker is open");
+	end_with_error(ep, call, -EHOSTDOWN,
+		       breaker_is_paused(ep->breaker)
+			       ? "not asked: it is paused"
+			       : "its circuit breaker is open");
 }
 
 void endpoint_submit(struct endpoint *ep, struct pool_call *call)
@@ -379,9 +405,8 @@ void endpoint_submit(struct endpoint *ep, struct pool_call *call)
 		end_broken(ep, call);
 		return;
 	}
-	r = queue_enter(&ep->queue, call, ep->opts.max_connections,
-			breaker_is_open(ep->breaker), ep->opts.max_queue,
-			ep->opts.max_queue_bytes);
+	r = queue_enter(&ep->queue, call, ep->opts.max_connections, is_shut(ep),
+			ep->opts.max_queue, ep->opts.max_queue_bytes);
 	if (r) {
 		end_with_error(ep, call, r,
 			       r == -EBUSY ? "the endpoint's queue is full"
@@ -468,7 +493,7 @@ static uint32_t rest_ms(const struct endpoint *ep, const struct pool_call *call)
 	if (call->retry_after_s)
 		return call->retry_after_s * 1000;
 	/* It waits for the breaker, which has its own pace. */
-	if (breaker_is_open(ep->breaker))
+	if (is_shut(ep))
 		return 0;
 	return backoff(call->retried);
 }
@@ -491,6 +516,7 @@ static bool try_again(struct endpoint *ep, struct pool_call *call)
 		call->retried++;
 	}
 	call->probe = false;
+	call->sent_us = 0;
 	release_transfer(call);
 	call_reset_reply(call);
 	queue_rest(&ep->queue, call);
@@ -929,6 +955,13 @@ bool endpoint_is_empty(const struct endpoint *ep)
 struct breaker *endpoint_breaker(struct endpoint *ep)
 {
 	return ep->breaker;
+}
+
+void endpoint_look_again(struct endpoint *ep)
+{
+	while (breaker_is_paused(ep->breaker) && ep->queue.asked)
+		end_broken(ep, ep->queue.asked);
+	start_ready(ep);
 }
 
 struct endpoint *endpoint_next(const struct endpoint *ep)

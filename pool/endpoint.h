@@ -74,6 +74,9 @@ bool endpoint_is_full(struct endpoint *ep, unsigned stream);
 /* Its breaker. Likewise. */
 struct breaker *endpoint_breaker(struct endpoint *ep);
 
+/* Its breaker was paused, or is so no longer: see to those who wait. */
+void endpoint_look_again(struct endpoint *ep);
+
 /* A chain of endpoints for who owns them. */
 struct endpoint *endpoint_next(const struct endpoint *ep);
 void endpoint_set_next(struct endpoint *ep, struct endpoint *next);

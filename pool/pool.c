@@ -236,6 +236,8 @@ static void keep_known(struct pool *pool, struct entry *entry)
 	ep = known ? known->ep : unretire(pool, name);
 	if (!ep)
 		return;
+	if (!known)
+		breaker_pause(endpoint_breaker(ep), false, 0);
 	endpoint_adopt(ep, entry->ep);
 	endpoint_destroy(entry->ep);
 	entry->ep = ep;
@@ -347,7 +349,9 @@ enum pool_look pool_look(struct pool *pool, const char *endpoint)
 	pthread_mutex_lock(&pool->shared.lock);
 	entry = table_find(pool->shared.table, endpoint);
 	b = entry ? endpoint_breaker(entry->ep) : NULL;
-	if (b && breaker_is_open_for_holding(b))
+	if (b && breaker_is_paused(b))
+		look = POOL_LOOK_PAUSED;
+	else if (b && breaker_is_open_for_holding(b))
 		look = breaker_claim_probe(b, loop_clock_ms()) ? POOL_LOOK_PROBE
 							       : POOL_LOOK_OPEN;
 	pthread_mutex_unlock(&pool->shared.lock);
@@ -377,6 +381,61 @@ static void count_refused(struct pool *pool, const char *endpoint)
 }
 
 /*
+ * Pausing: at once for what comes, and by mail for what waits
+ */
+
+struct pausing {
+	struct mail mail;
+	struct pool *pool;
+	char endpoint[];
+};
+
+static void receive_pausing(struct mail *mail)
+{
+	struct pausing *pausing = (struct pausing *)mail;
+	struct pool *pool = pausing->pool;
+	struct entry *entry = table_find(pool->shared.table, pausing->endpoint);
+
+	if (entry && !pool->stopping)
+		endpoint_look_again(entry->ep);
+	free(pausing);
+}
+
+/* Returns whether the endpoint is known. */
+static bool set_paused(struct pool *pool, const char *endpoint, bool paused)
+{
+	struct entry *entry;
+
+	pthread_mutex_lock(&pool->shared.lock);
+	entry = table_find(pool->shared.table, endpoint);
+	if (entry)
+		breaker_pause(endpoint_breaker(entry->ep), paused,
+			      loop_clock_ms());
+	pthread_mutex_unlock(&pool->shared.lock);
+	return entry != NULL;
+}
+
+int pool_pause(struct pool *pool, const char *endpoint, bool paused)
+{
+	size_t size = strlen(endpoint) + 1;
+	struct pausing *pausing = calloc(1, sizeof(*pausing) + size);
+
+	if (!pausing)
+		return -ENOMEM;
+	pausing->mail.receive = receive_pausing;
+	pausing->pool = pool;
+	memcpy(pausing->endpoint, endpoint, size);
+	if (!set_paused(pool, endpoint, paused)) {
+		free(pausing);
+		return -ENOENT;
+	}
+	if (!mailbox_reply(pool->loop_box, &pausing->mail))
+		return 0;
+	free(pausing);
+	return -ESHUTDOWN; /* what was set ends with the pool */
+}
+
+/*
  * Calls, on the dispatcher
  */
 
@@ -387,6 +446,7 @@ static void answer(struct pool *pool, struct pool_call *call)
 	pool->calls--;
 	call_forget_body(call);
 	call->reply.elapsed_ms = took > 0 ? (uint32_t)took : 0;
+	call_note_times(call, loop_clock_us());
 	/* The box is closed only when no call is left. */
 	mailbox_reply(pool->owner_box, &call->answer);
 }
@@ -403,6 +463,16 @@ static struct pool_call *call_of_request(struct mail *mail)
 						     request));
 }
 
+/* Its endpoint is one of those that only finish their calls. */
+static void submit_trial(struct pool *pool, struct pool_call *call)
+{
+	struct endpoint *ep = call->trial;
+
+	call->trial = NULL;
+	retire(pool, ep);
+	endpoint_submit(ep, call);
+}
+
 static void receive_request(struct mail *mail)
 {
 	struct pool_call *call = call_of_request(mail);
@@ -413,8 +483,13 @@ static void receive_request(struct mail *mail)
 	atomic_fetch_sub_explicit(&pool->shared.box_bytes, call->body_len,
 				  memory_order_relaxed);
 	if (pool->stopping || (pool->draining && call->kind != POOL_TELL)) {
+		endpoint_destroy(call->trial);
 		call_fail(call, -ECANCELED, "the broker is stopping");
 		answer(pool, call);
+		return;
+	}
+	if (call->trial) {
+		submit_trial(pool, call);
 		return;
 	}
 	entry = table_find(pool->shared.table, call->endpoint);
@@ -447,10 +522,12 @@ static void receive_answer(struct mail *mail)
 /* One that went its way on this thread. */
 static void finish_own(struct pool_call *call, void *arg)
 {
-	int64_t took = loop_clock_ms() - call->submitted_ms;
+	int64_t now_us = loop_clock_us();
+	int64_t took = now_us / 1000 - call->submitted_ms;
 
 	(void)arg;
 	call->reply.elapsed_ms = took > 0 ? (uint32_t)took : 0;
+	call_note_times(call, now_us);
 	finish(call);
 }
 
@@ -507,6 +584,16 @@ static void turn_own(struct pool *pool)
 	hold_forget(pool->hold, is_known, pool);
 }
 
+/* Nobody finds an endpoint by this name. */
+static int make_trial(struct pool *pool, struct pool_call *call,
+		      const struct pool_endpoint_opts *opts)
+{
+	struct pool_endpoint_opts own = *opts;
+
+	own.name = "";
+	return endpoint_create(&call->trial, pool->loop, &own, on_ended, pool);
+}
+
 /* A full box: the dispatcher cannot keep up. */
 static int post_call(struct pool *pool, struct pool_call *call)
 {
@@ -535,7 +622,7 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	struct pool_call *call;
 	int r;
 
-	call = call_create(req, loop_clock_ms());
+	call = call_create(req, loop_clock_us());
 	if (!call)
 		return -ENOMEM;
 	call->pool = pool;
@@ -543,8 +630,11 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	call->answer.receive = receive_answer;
 	call->done = done;
 	call->done_arg = arg;
-	r = submit_own(pool, call) ? 0 : post_call(pool, call);
+	r = req->trial ? make_trial(pool, call, req->trial) : 0;
+	if (!r && !submit_own(pool, call))
+		r = post_call(pool, call);
 	if (r) {
+		endpoint_destroy(call->trial);
 		call->body = NULL;
 		call_destroy(call);
 		return r;

@@ -110,7 +110,11 @@ enum pool_kind {
 
 struct pool_request {
 	enum pool_kind kind;
-	const char *endpoint; /* its name */
+	const char *endpoint; /* its name; unless there is a `trial` */
+	/* Not NULL: a POOL_ASK that goes by an endpoint of its own, made of
+	 * these (but for the name) and gone with the call: it takes no part in
+	 * the queue, connections, breaker and counters of any other. Copied. */
+	const struct pool_endpoint_opts *trial;
 	/* "Name: value", without line ends; copied, and wiped when freed. */
 	const char *const *headers;
 	size_t headers_count; /* at most POOL_HEADERS_MAX */
@@ -130,14 +134,26 @@ struct pool_request {
 	size_t lane_len;
 };
 
+/* How long the parts of a call took, in microseconds; of a POOL_TELL that was
+ * sent several times the last attempt's, and `queue_us` is all before it. */
+struct pool_times {
+	uint64_t queue_us; /* until it was sent; all, if it was not */
+	/* Until the request could go: name, connection, TLS; or what was
+	 * spent on that in vain. 0: a connection was there. */
+	uint64_t connect_us;
+	uint64_t first_byte_us; /* from then until a reply came; 0: none */
+	uint64_t total_us;      /* since pool_submit() */
+};
+
 struct pool_reply {
 	/* 0, or -errno when no complete HTTP reply was received: -ENOENT (no
 	 * such endpoint), -EBUSY (its queue is full), -EHOSTDOWN (its breaker
-	 * is open), -ETIMEDOUT, -ETIME (older than max_age_ms, and not sent),
+	 * is open, or it is paused), -ETIMEDOUT, -ETIME (older than max_age_ms, and not sent),
 	 * -ECONNREFUSED (no connection was made, so nothing was sent: refused,
 	 * unreachable, name not found, TLS, proxy), -EFBIG (longer than max_reply),
 	 * -ECANCELED (the pool goes away), -ENOMEM, -EIO (anything else).
-	 * With an error all that follows error_text is empty. */
+	 * With an error all that follows error_text is empty, but for what
+	 * it took. */
 	int error;
 	const char *error_text; /* for people; "" without an error. Passwords
 				 * are left out */
@@ -150,6 +166,7 @@ struct pool_reply {
 	const char *cache_control;
 	uint64_t age_s;
 	uint32_t elapsed_ms; /* since pool_submit() */
+	struct pool_times times;
 };
 
 /* Owner's thread, from pool_collect() or pool_wait(), never from
@@ -212,7 +229,7 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
  * because it may have been processed.
  * Returns 0 and then owns req->body; or -ENOMEM, -ESHUTDOWN, -EBUSY (the
  * queue is full, as far as can be seen from here, or the dispatcher cannot
- * keep up), and then `done` never comes and the body is the caller's. `ret`
+ * keep up), of a trial -EINVAL or -errno, and then `done` never comes and the body is the caller's. `ret`
  * may be NULL; the call is valid until its `done` returned.
  */
 int pool_submit(struct pool *pool, const struct pool_request *req,
@@ -225,9 +242,21 @@ enum pool_look {
 	/* Likewise, and it is time for a probe: the caller sends the call as
 	 * POOL_ASIDE, or any other. Said once per probe. */
 	POOL_LOOK_PROBE,
+	POOL_LOOK_PAUSED,
 };
 
 enum pool_look pool_look(struct pool *pool, const char *endpoint);
+
+/*
+ * Pause an endpoint, or let it go on. While it is paused nothing is sent to
+ * it, no probe either: what somebody waits for ends with -EHOSTDOWN at once, a
+ * POOL_TELL waits for as long as it may. Calls that were sent finish. It
+ * stays so while the endpoint is configured, whatever its limits become. On
+ * return new calls go by it. Any thread. Returns 0; or, with nothing changed,
+ * -ENOENT (not configured, or the dispatcher has not come to it yet), -ENOMEM,
+ * -ESHUTDOWN.
+ */
+int pool_pause(struct pool *pool, const char *endpoint, bool paused);
 
 /* Whether a POOL_TELL of this stream would be refused for a full queue: to
  * ask before its body is made. Any thread; counts as a refusal when so. */
@@ -254,7 +283,7 @@ struct pool_endpoint_stats {
 	uint64_t sent;    /* left the queue, each attempt */
 	uint64_t retries; /* of those: sent again after a failure */
 	/* How calls ended: with a reply of any status; at their time limit;
-	 * for a full queue; for an open breaker; too old to be sent;
+	 * for a full queue; for an open breaker or a pause; too old to be sent;
 	 * otherwise. */
 	uint64_t ok, timed_out, refused, broken, expired, failed;
 	uint64_t reused_connection; /* of `ok` */
@@ -264,6 +293,8 @@ struct pool_endpoint_stats {
 	uint32_t connections; /* open or being opened */
 	bool open;            /* the breaker, for all calls */
 	bool open_for_holding;
+	bool paused;
+	int64_t paused_since_ms; /* pool_now_ms() then; 0: it is not */
 };
 
 /* Any thread. Each number is exact, the set of them is not a snapshot.

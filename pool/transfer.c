@@ -7,6 +7,7 @@
 #include <string.h>
 #include "pool/call.h"
 #include "pool/explain.h"
+#include "pool/loop.h"
 #include "pool/multi.h"
 #include "pool/transport.h"
 
@@ -50,6 +51,7 @@ struct transfer {
 	bool sent;        /* or about to be */
 	/* Of HTTP/2: the answer was complete before the body went. */
 	bool answered_early;
+	int64_t ready_us, replied_us; /* it could go; the reply began; or 0 */
 	int error; /* why a callback of ours stopped libcurl, or 0 */
 	char text[CURL_ERROR_SIZE];
 };
@@ -64,6 +66,8 @@ static size_t take_header(char *line, size_t size, size_t n, void *arg)
 	struct transfer *t = arg;
 	long status = 0;
 
+	if (!t->replied_us)
+		t->replied_us = loop_clock_us();
 	if (*line == '\r' || *line == '\n') {
 		curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 		if (status >= 200)
@@ -188,6 +192,7 @@ static int before_request(void *arg, char *remote_ip, char *local_ip,
 	} else {
 		t->error = multi_claim(t->multi, &t->claim, port);
 		t->sent = true;
+		t->ready_us = loop_clock_us();
 	}
 	return t->error ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
@@ -373,6 +378,7 @@ void transfer_rewind(struct transfer *t)
 	t->has_headers = false;
 	t->sent = false;
 	t->answered_early = false;
+	t->ready_us = t->replied_us = 0;
 	if (transport_may_multiplex(t->way))
 		curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 0L);
 	t->error = 0;
@@ -407,6 +413,26 @@ bool transfer_reused(const struct transfer *t)
 
 	curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &n);
 	return n == 0;
+}
+
+/*
+ * Times
+ */
+
+static uint64_t between(int64_t from_us, int64_t to_us)
+{
+	return to_us > from_us ? (uint64_t)(to_us - from_us) : 0;
+}
+
+void transfer_get_times(const struct transfer *t, int64_t sent_us,
+			int64_t now_us, struct pool_times *ret)
+{
+	if (!t->ready_us)
+		ret->connect_us = between(sent_us, now_us);
+	else if (!transfer_reused(t))
+		ret->connect_us = between(sent_us, t->ready_us);
+	if (t->ready_us && t->replied_us)
+		ret->first_byte_us = between(t->ready_us, t->replied_us);
 }
 
 /*

@@ -15,6 +15,7 @@ struct claim;
 struct multi;
 struct pool_call;
 struct pool_endpoint_opts;
+struct pool_times;
 struct transfer;
 struct transport;
 
@@ -59,6 +60,11 @@ bool transfer_is_worn(const struct transfer *t);
 
 /* Whether it was served by a connection that had served others. */
 bool transfer_reused(const struct transfer *t);
+
+/* How long its call took to connect and until the reply began, since it was
+ * sent at `sent_us`; also of one that was stopped, just now. */
+void transfer_get_times(const struct transfer *t, int64_t sent_us,
+			int64_t now_us, struct pool_times *ret);
 
 /* It has ended with `result`: fill in its call's reply, but for the time.
  * Before multi_remove(). */

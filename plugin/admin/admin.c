@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/admin/commands.h"
+#include "plugin/admin/guard.h"
 #include "plugin/admin/http.h"
+#include "plugin/admin/pages.h"
 #include "plugin/admin/request.h"
 #include "plugin/admin/socket.h"
 #include "plugin/hook.h"
@@ -14,7 +16,16 @@
 struct admin {
 	struct admin_socket socket;
 	struct admin_commands commands;
+	struct admin_guard guard;
 };
+
+static bool on_knock(const struct admin_peer *peer, struct admin_reply *ret,
+		     void *arg)
+{
+	struct admin *admin = arg;
+
+	return admin_guard_admit(&admin->guard, peer, ret);
+}
 
 static void on_request(struct admin_http *http, uint64_t ticket, char *uri,
 		       const struct admin_peer *peer, void *arg)
@@ -23,8 +34,13 @@ static void on_request(struct admin_http *http, uint64_t ticket, char *uri,
 	char why[ADMIN_ERROR_LEN];
 	struct admin_request req;
 	struct admin_reply reply;
-	int err = admin_request_parse(uri, &req, why);
+	int err;
 
+	if (admin_page(admin->commands.hooks, uri, &reply)) {
+		admin_http_answer(http, ticket, &reply);
+		return;
+	}
+	err = admin_request_parse(uri, &req, why);
 	if (!err) {
 		admin_command_run(&admin->commands, &req, peer, ticket);
 		return;
@@ -42,6 +58,7 @@ int admin_create(struct admin **ret, struct hooks *hooks, const char *path,
 	if (!err) {
 		admin->socket.fd = -1;
 		admin->commands.hooks = hooks;
+		admin_guard_init(&admin->guard, hooks);
 		err = admin_socket_open(&admin->socket, path, reterr,
 					reterr_len);
 		if (err)
@@ -50,6 +67,8 @@ int admin_create(struct admin **ret, struct hooks *hooks, const char *path,
 					pool_loop(hooks_pool(hooks)),
 					admin->socket.fd, on_request, admin);
 	}
+	if (!err)
+		admin_http_set_guard(admin->commands.http, on_knock);
 	if (err)
 		snprintf(reterr, reterr_len,
 			 "cannot answer on the admin socket %s: %s", path,
@@ -67,6 +86,7 @@ void admin_destroy(struct admin *admin)
 	if (!admin)
 		return;
 	admin_http_destroy(admin->commands.http);
+	admin_guard_clear(&admin->guard);
 	if (admin->socket.fd >= 0)
 		admin_socket_close(&admin->socket);
 	free(admin);

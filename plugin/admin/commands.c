@@ -34,6 +34,13 @@ static command_fn *const handlers[ADMIN_COMMAND_COUNT] = {
 	[ADMIN_DEREGISTER] = command_deregister,
 	[ADMIN_CACHE_SHOW] = command_cache_show,
 	[ADMIN_CACHE_CLEAR] = command_cache_clear,
+	[ADMIN_METRICS_SHOW] = command_metrics_show,
+	[ADMIN_STATUS] = command_status,
+	[ADMIN_EXPLAIN] = command_explain,
+	[ADMIN_TEST] = command_test,
+	[ADMIN_PAUSE] = command_pause,
+	[ADMIN_RESUME] = command_resume,
+	[ADMIN_SESSION_DISCONNECT] = command_session_disconnect,
 	[ADMIN_RELOAD] = command_reload,
 };
 

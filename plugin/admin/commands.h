@@ -21,6 +21,7 @@ struct admin_commands {
 	struct hooks *hooks;
 	struct admin_http *http;
 	uint64_t unlogged; /* private: changes whose line found no room */
+	unsigned trials;   /* private: dry runs under way */
 };
 
 /* Run `req` and answer `ticket`, now or when the broker's thread is done. */

@@ -23,6 +23,10 @@ typedef void command_fn(const struct job *job);
 
 command_fn command_show, command_register, command_deregister;
 command_fn command_cache_show, command_cache_clear;
+command_fn command_metrics_show;
+command_fn command_explain;
+command_fn command_status, command_test, command_pause, command_resume;
+command_fn command_session_disconnect;
 command_fn command_reload;
 
 /* Takes the reply's body. */

@@ -28,6 +28,6 @@ void command_reload(const struct job *job)
 	if (reload->err)
 		answer_failure(job, reload);
 	else
-		job_answer(job, admin_reply_text(reload->text));
+		job_answer(job, admin_reply_text("%s", reload->text));
 	admin_log_reload(job->commands, job->peer, reload);
 }

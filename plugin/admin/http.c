@@ -22,9 +22,10 @@ struct admin_http {
 	struct MHD_Daemon *daemon;
 	int listen_fd, epoll_fd;
 	admin_http_fn *fn;
+	admin_http_guard_fn *guard; /* NULL: everybody may */
 	void *arg;
 	unsigned connections;
-	bool stopping;
+	bool only_reads, stopping;
 	struct loop_timer run_timer; /* libmicrohttpd's next time-out */
 	struct loop_timer accept_timer;
 	struct exchange *waiting; /* suspended, youngest first */
@@ -208,10 +209,14 @@ static enum MHD_Result send_reply(struct exchange *ex,
 		return MHD_NO;
 	reply->body = NULL;
 	if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-				    "application/json") == MHD_YES &&
+				    reply->type
+					    ? reply->type
+					    : "application/json") == MHD_YES &&
 	    (reply->status != MHD_HTTP_METHOD_NOT_ALLOWED ||
 	     MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
-				     "GET, HEAD, POST") == MHD_YES))
+				     ex->http->only_reads
+					     ? "GET, HEAD"
+					     : "GET, HEAD, POST") == MHD_YES))
 		sent = MHD_queue_response(ex->connection, reply->status,
 					  response);
 	MHD_destroy_response(response);
@@ -307,11 +312,27 @@ static enum MHD_Result refuse(struct exchange *ex, unsigned status,
 	return send_reply(ex, &reply);
 }
 
-static bool known_method(const char *method)
+void admin_http_set_guard(struct admin_http *http, admin_http_guard_fn *fn)
+{
+	http->guard = fn;
+}
+
+static bool let_in(struct exchange *ex, struct admin_reply *reply)
+{
+	struct admin_http *http = ex->http;
+	struct admin_peer peer;
+
+	if (!http->guard)
+		return true;
+	get_peer(ex->connection, &peer);
+	return http->guard(&peer, reply, http->arg);
+}
+
+static bool known_method(const struct admin_http *http, const char *method)
 {
 	return strcmp(method, MHD_HTTP_METHOD_GET) == 0 ||
 	       strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ||
-	       strcmp(method, MHD_HTTP_METHOD_POST) == 0;
+	       (!http->only_reads && strcmp(method, MHD_HTTP_METHOD_POST) == 0);
 }
 
 /* libmicrohttpd calls with the head, with each piece of the body, once at
@@ -322,6 +343,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 				  size_t *upload_size, void **context)
 {
 	struct exchange *ex = *context;
+	struct admin_reply reply;
 
 	(void)arg;
 	(void)connection;
@@ -334,10 +356,15 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 		return send_reply(ex, &ex->reply);
 	if (ex->state == EXCHANGE_HEAD) {
 		ex->state = EXCHANGE_BODY;
-		if (!known_method(method))
+		if (!let_in(ex, &reply))
+			return send_reply(ex, &reply);
+		if (!known_method(ex->http, method))
 			return refuse(ex, MHD_HTTP_METHOD_NOT_ALLOWED,
-				      "the methods here are GET, HEAD and "
-				      "POST");
+				      ex->http->only_reads
+					      ? "the methods here are GET and "
+						"HEAD"
+					      : "the methods here are GET, "
+						"HEAD and POST");
 		return MHD_YES;
 	}
 	if (*upload_size) {
@@ -418,6 +445,11 @@ int admin_http_create(struct admin_http **ret, struct loop *loop, int listen_fd,
 	else
 		*ret = http;
 	return err;
+}
+
+void admin_http_only_read(struct admin_http *http)
+{
+	http->only_reads = true;
 }
 
 /* libmicrohttpd must not be stopped while a connection is suspended. */

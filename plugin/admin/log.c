@@ -1,5 +1,6 @@
 #include "plugin/admin/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 struct log_mail {
 	struct mail mail; /* first */
 	struct hooks *hooks;
+	int level;
 	char line[512];
 };
 
@@ -20,40 +22,46 @@ static void log_now(struct mail *self)
 {
 	struct log_mail *mail = (struct log_mail *)self;
 
-	hooks_log(mail->hooks, LOG_LEVEL_INFO, "%s", mail->line);
+	hooks_log(mail->hooks, mail->level, "%s", mail->line);
 	free(mail);
+}
+
+int admin_log_post(struct hooks *hooks, int level, const char *line)
+{
+	struct log_mail *mail = calloc(1, sizeof(*mail));
+	int err;
+
+	if (!mail)
+		return -ENOMEM;
+	mail->mail.receive = log_now;
+	mail->hooks = hooks;
+	mail->level = level;
+	snprintf(mail->line, sizeof(mail->line), "%s", line);
+	err = mailbox_post(pool_owner_box(hooks_pool(hooks)), &mail->mail);
+	if (err)
+		free(mail);
+	return err;
 }
 
 void admin_log_change(struct admin_commands *commands,
 		      const struct admin_peer *peer, const char *done,
 		      const char *hook, const char *endpoint)
 {
-	struct log_mail *mail = calloc(1, sizeof(*mail));
 	char *shown = redact_url(endpoint);
-	char missing[64] = "";
+	char missing[64] = "", line[512];
 
-	if (!mail || !shown) {
-		free(mail);
-		free(shown);
-		commands->unlogged++;
-		return;
-	}
 	if (commands->unlogged)
 		snprintf(missing, sizeof(missing), " (%llu lines are missing)",
 			 (unsigned long long)commands->unlogged);
-	mail->mail.receive = log_now;
-	mail->hooks = commands->hooks;
-	snprintf(mail->line, sizeof(mail->line),
-		 "admin: %s hook=%s by uid %ld pid %ld%s: endpoint=%s", done,
-		 hook, (long)peer->uid, (long)peer->pid, missing, shown);
+	snprintf(line, sizeof(line),
+		 "admin: %s%s%s by uid %ld pid %ld%s: endpoint=%s", done,
+		 hook ? " hook=" : "", hook ? hook : "", (long)peer->uid,
+		 (long)peer->pid, missing, shown ? shown : "?");
 	free(shown);
-	if (mailbox_post(pool_owner_box(hooks_pool(commands->hooks)),
-			 &mail->mail) != 0) {
-		free(mail);
+	if (admin_log_post(commands->hooks, LOG_LEVEL_INFO, line) != 0)
 		commands->unlogged++;
-	} else {
+	else
 		commands->unlogged = 0;
-	}
 }
 
 struct reload_mail {
@@ -132,4 +140,28 @@ void admin_log_kicked(struct hooks *hooks, const struct admin_peer *peer,
 	hooks_log(hooks, LOG_LEVEL_INFO,
 		  "admin: disconnected %zu clients by uid %ld pid %ld", clients,
 		  (long)peer->uid, (long)peer->pid);
+}
+
+void admin_log_disconnected(struct hooks *hooks, const struct admin_peer *peer,
+			    const struct hooks_selection *whom, size_t clients)
+{
+	char of[512] = "";
+
+	append(of, sizeof(of), "client-id", whom->client_id);
+	append(of, sizeof(of), "username", whom->username);
+	hooks_log(hooks, LOG_LEVEL_INFO,
+		  "admin: disconnected %zu clients by uid %ld pid %ld:%s",
+		  clients, (long)peer->uid, (long)peer->pid, of);
+}
+
+void admin_log_tested(struct hooks *hooks, const struct admin_peer *peer,
+		      const char *hook, const char *endpoint)
+{
+	char *shown = endpoint ? redact_url(endpoint) : NULL;
+
+	hooks_log(hooks, LOG_LEVEL_INFO,
+		  "admin: tested hook=%s by uid %ld pid %ld%s%s", hook,
+		  (long)peer->uid, (long)peer->pid, shown ? ": endpoint=" : "",
+		  shown ? shown : "");
+	free(shown);
 }

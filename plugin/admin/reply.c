@@ -14,10 +14,15 @@ static struct admin_reply finish(unsigned status, struct json_writer *w)
 	return reply;
 }
 
-struct admin_reply admin_reply_text(const char *text)
+struct admin_reply admin_reply_text(const char *fmt, ...)
 {
 	struct json_writer w = JSON_WRITER_INIT;
+	char text[ADMIN_TEXT_LEN];
+	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
 	json_open(&w, NULL, '{');
 	json_text(&w, "text", bytes_of(text));
 	json_text(&w, "type", bytes_of("text"));

@@ -15,15 +15,18 @@ struct json_writer;
 /* Whoever holds it frees `body`. */
 struct admin_reply {
 	unsigned status; /* of HTTP */
-	char *body;      /* malloc'd JSON; NULL: none */
+	char *body;      /* malloc'd; NULL: none */
 	size_t len;
+	const char *type; /* of the body, a constant; NULL: it is JSON */
 };
 
 /* {"text":"Done","type":"text"} */
 struct admin_reply admin_reply_done(void);
 
-/* The same with another text. */
-struct admin_reply admin_reply_text(const char *text);
+/* {"text":...,"type":"text"}, cut at ADMIN_TEXT_LEN bytes. */
+#define ADMIN_TEXT_LEN 8192
+struct admin_reply admin_reply_text(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
 
 /* 200 with {"alert":[{"text":...,"type":"text"}],"type":"alert"}: a request
  * that makes sense and cannot be met, as VerneMQ says it. */

@@ -45,6 +45,46 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 		.usage = "cache clear [hook=<hook>] [endpoint=<url>] "
 			 "[client-id=<id>] [username=<name>] [--kick]",
 	},
+	[ADMIN_METRICS_SHOW] = {
+		.words = { "metrics", "show" },
+		.usage = "metrics show",
+	},
+	[ADMIN_STATUS] = {
+		.words = { "webhooks", "status" },
+		/* a matter of how people see it */
+		.allowed = BIT(ADMIN_ALL),
+		.usage = "status [--all]",
+	},
+	[ADMIN_EXPLAIN] = {
+		.words = { "webhooks", "explain" },
+		.allowed = BIT(ADMIN_HOOK),
+		.usage = "explain [hook=<hook>]",
+	},
+	[ADMIN_TEST] = {
+		.words = { "webhooks", "test" },
+		.required = BIT(ADMIN_HOOK),
+		.allowed = BIT(ADMIN_ENDPOINT),
+		.fields = true,
+		.usage = "test hook=<hook> [endpoint=<url>] "
+			 "[<field>=<value>...]",
+	},
+	[ADMIN_PAUSE] = {
+		.words = { "webhooks", "pause" },
+		.required = BIT(ADMIN_ENDPOINT),
+		.usage = "pause endpoint=<url>",
+	},
+	[ADMIN_RESUME] = {
+		.words = { "webhooks", "resume" },
+		.required = BIT(ADMIN_ENDPOINT),
+		.usage = "resume endpoint=<url>",
+	},
+	[ADMIN_SESSION_DISCONNECT] = {
+		.words = { "session", "disconnect" },
+		/* VerneMQ's other two are known, to be refused with a reason */
+		.allowed = BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_USERNAME) |
+			   BIT(ADMIN_MOUNTPOINT) | BIT(ADMIN_CLEANUP),
+		.usage = "session disconnect client-id=<id> [username=<name>]",
+	},
 	[ADMIN_RELOAD] = {
 		.words = { "webhooks", "reload" },
 		.usage = "reload",
@@ -68,6 +108,7 @@ static const struct {
 	[ADMIN_ENDPOINT] = { "endpoint", TYPE_TEXT },
 	[ADMIN_CLIENT_ID] = { "client-id", TYPE_TEXT },
 	[ADMIN_USERNAME] = { "username", TYPE_TEXT },
+	[ADMIN_MOUNTPOINT] = { "mountpoint", TYPE_TEXT },
 	[ADMIN_BASE64PAYLOAD] = { "--base64payload", TYPE_BOOL },
 	[ADMIN_NO_PAYLOAD] = { "--no_payload", TYPE_BOOL },
 	[ADMIN_RESPONSE_TIMEOUT] = { "--response_timeout", TYPE_TIMEOUT },
@@ -75,6 +116,7 @@ static const struct {
 	[ADMIN_ORIGIN] = { "--origin", TYPE_SWITCH },
 	[ADMIN_ALL] = { "--all", TYPE_SWITCH },
 	[ADMIN_KICK] = { "--kick", TYPE_SWITCH },
+	[ADMIN_CLEANUP] = { "--cleanup", TYPE_SWITCH },
 	[ADMIN_FORMAT] = { "--format", TYPE_FORMAT },
 };
 
@@ -320,6 +362,21 @@ static int unknown_arg(const struct admin_command_def *def, const char *name,
 		      name, def->usage);
 }
 
+static int take_field(struct admin_request *req, const char *name,
+		      const char *text, char reterr[static ADMIN_ERROR_LEN])
+{
+	for (size_t i = 0; i < req->fields_count; i++) {
+		if (strcmp(req->fields[i].name, name) == 0)
+			return refuse(-EINVAL, reterr, "%.100s is given twice",
+				      name);
+	}
+	if (req->fields_count == ADMIN_FIELDS)
+		return refuse(-EINVAL, reterr, "more than %d fields",
+			      ADMIN_FIELDS);
+	req->fields[req->fields_count++] = (struct admin_field){ name, text };
+	return 0;
+}
+
 /* One `key=value`, `--flag=value` or `--flag`. */
 static int parse_arg(char *text, struct admin_request *req,
 		     char reterr[static ADMIN_ERROR_LEN])
@@ -340,7 +397,9 @@ static int parse_arg(char *text, struct admin_request *req,
 	while (arg < ADMIN_ARG_COUNT && strcmp(arg_table[arg].name, text) != 0)
 		arg++;
 	if (arg == ADMIN_ARG_COUNT || !(allowed_args(def) & BIT(arg)))
-		return unknown_arg(def, text, reterr);
+		return def->fields && strncmp(text, "--", 2) != 0
+			       ? take_field(req, text, equals, reterr)
+			       : unknown_arg(def, text, reterr);
 	value = &req->args[arg];
 	if (value->given)
 		return refuse(-EINVAL, reterr, "%s is given twice", text);

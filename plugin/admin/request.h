@@ -19,6 +19,13 @@ enum admin_command {
 	ADMIN_DEREGISTER,
 	ADMIN_CACHE_SHOW,
 	ADMIN_CACHE_CLEAR,
+	ADMIN_METRICS_SHOW,
+	ADMIN_STATUS,
+	ADMIN_EXPLAIN,
+	ADMIN_TEST,
+	ADMIN_PAUSE,
+	ADMIN_RESUME,
+	ADMIN_SESSION_DISCONNECT,
 	ADMIN_RELOAD,
 	ADMIN_COMMAND_COUNT
 };
@@ -30,6 +37,7 @@ enum admin_arg {
 	ADMIN_ENDPOINT,
 	ADMIN_CLIENT_ID,
 	ADMIN_USERNAME,
+	ADMIN_MOUNTPOINT,
 	ADMIN_BASE64PAYLOAD,
 	ADMIN_NO_PAYLOAD,
 	ADMIN_RESPONSE_TIMEOUT,
@@ -37,6 +45,7 @@ enum admin_arg {
 	ADMIN_ORIGIN,
 	ADMIN_ALL,
 	ADMIN_KICK,
+	ADMIN_CLEANUP,
 	ADMIN_FORMAT,
 	ADMIN_ARG_COUNT
 };
@@ -53,14 +62,24 @@ struct admin_command_def {
 	/* Of its path below /api/v1/; ends with NULL. */
 	const char *words[ADMIN_WORDS + 1];
 	unsigned required, allowed; /* 1u << enum admin_arg */
+	bool fields;                /* takes `name=value` of other names, too */
 	const char *usage;
 };
 
 extern const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT];
 
+/* Of a command that takes such; decoded, judged by who uses it. */
+struct admin_field {
+	const char *name, *text;
+};
+
+#define ADMIN_FIELDS 24 /* at most */
+
 struct admin_request {
 	enum admin_command command;
 	struct admin_value args[ADMIN_ARG_COUNT];
+	struct admin_field fields[ADMIN_FIELDS]; /* each name once */
+	size_t fields_count;
 };
 
 #define ADMIN_ERROR_LEN 1024

@@ -134,7 +134,9 @@ static CURLcode perform(CURL *curl, const char *url, const struct args *args,
 	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+			 args->patience_ms ? args->patience_ms
+					   : TIMEOUT_S * 1000L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
 	if (args->command->changes)

@@ -15,7 +15,7 @@ struct answer {
 	size_t len;
 };
 
-/* Ask and wait, 10 s at most. Returns 0; or -EIO or -ENOMEM, and has said on
+/* Ask and wait, for 10 s at most or as `args` says. Returns 0; or -EIO or -ENOMEM, and has said on
  * `err` what went wrong and what to look at. */
 int client_ask(const struct args *args, struct answer *ret, FILE *err);
 

@@ -5,136 +5,50 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/cli/client.h"
+#include "plugin/cli/table.h"
 
-/* ---- cells ---- */
-
-/* Prints `item` unless `out` is NULL; returns how many columns that takes:
- * one for each character, as nearly as UTF-8 tells. A terminal gets no
- * control characters from us. */
-static size_t put_cell(const cJSON *item, FILE *out)
-{
-	char number[32];
-	const char *text = "";
-	size_t width = 0;
-
-	if (item && cJSON_IsString(item)) {
-		text = item->valuestring;
-	} else if (cJSON_IsBool(item)) {
-		text = cJSON_IsTrue(item) ? "true" : "false";
-	} else if (item && cJSON_IsNumber(item)) {
-		snprintf(number, sizeof(number), "%.15g", item->valuedouble);
-		text = number;
-	}
-	for (const char *at = text; *at; at++) {
-		unsigned char c = (unsigned char)*at;
-
-		width += (c & 0xc0) != 0x80;
-		if (out)
-			fputc(c < 0x20 || c == 0x7f ? '?' : c, out);
-	}
-	return width;
-}
-
-static size_t cell_width(const cJSON *item)
-{
-	return put_cell(item, NULL);
-}
-
-static void pad(FILE *out, char with, size_t n)
-{
-	while (n--)
-		fputc(with, out);
-}
-
-/* ---- the table ---- */
-
-struct table {
-	const cJSON *rows;
-	const cJSON *head; /* the first row: its members name columns */
-	size_t columns;
-	size_t *width;
+enum {
+	WRAP = 40 /* columns of a table with texts in it */
 };
 
-static int measure(struct table *t, const cJSON *rows)
+/* ---- comma-separated values ---- */
+
+static void put_value(const char *text, bool first, FILE *out)
+{
+	bool quoted = strpbrk(text, ",\"\r\n") != NULL;
+
+	if (!first)
+		fputc(',', out);
+	if (quoted)
+		fputc('"', out);
+	for (; *text; text++) {
+		if (*text == '"')
+			fputc('"', out);
+		fputc(*text, out);
+	}
+	if (quoted)
+		fputc('"', out);
+}
+
+static int print_csv(const cJSON *rows, FILE *out)
 {
 	const cJSON *row, *cell;
-	size_t i;
-
-	*t = (struct table){ .rows = rows, .head = rows->child };
-	t->columns = (size_t)cJSON_GetArraySize(t->head);
-	t->width = calloc(t->columns + 1, sizeof(*t->width));
-	if (!t->width)
-		return -1;
-	i = 0;
-	cJSON_ArrayForEach (cell, t->head) {
-		t->width[i++] = strlen(cell->string ? cell->string : "");
-	}
-	cJSON_ArrayForEach (row, rows) {
-		i = 0;
-		cJSON_ArrayForEach (cell, row) {
-			if (i < t->columns && cell_width(cell) > t->width[i])
-				t->width[i] = cell_width(cell);
-			i++;
-		}
-	}
-	return 0;
-}
-
-static void print_border(const struct table *t, FILE *out)
-{
-	for (size_t i = 0; i < t->columns; i++) {
-		fputc('+', out);
-		pad(out, '-', t->width[i] + 2);
-	}
-	fputs("+\n", out);
-}
-
-static void print_head(const struct table *t, bool bold, FILE *out)
-{
-	const cJSON *cell;
-	size_t i = 0;
-
-	cJSON_ArrayForEach (cell, t->head) {
-		const char *name = cell->string ? cell->string : "";
-
-		fprintf(out, "| %s%s%s", bold ? "\033[1m" : "", name,
-			bold ? "\033[0m" : "");
-		pad(out, ' ', t->width[i++] - strlen(name) + 1);
-	}
-	fputs("|\n", out);
-}
-
-static void print_row(const struct table *t, const cJSON *row, FILE *out)
-{
-	const cJSON *cell = row->child;
-
-	for (size_t i = 0; i < t->columns; i++) {
-		fputs("| ", out);
-		pad(out, ' ', t->width[i] - put_cell(cell, out) + 1);
-		cell = cell ? cell->next : NULL;
-	}
-	fputs("|\n", out);
-}
-
-static int print_table(const cJSON *rows, bool bold, FILE *out, FILE *err)
-{
-	struct table t;
-	const cJSON *row;
+	char number[TABLE_NUMBER_LEN];
 
 	if (!rows->child)
 		return EXIT_SUCCESS;
-	if (measure(&t, rows) != 0) {
-		fputs("vmq-admin: out of memory\n", err);
-		return EXIT_FAILURE;
+	cJSON_ArrayForEach (cell, rows->child) {
+		put_value(cell->string ? cell->string : "",
+			  cell == rows->child->child, out);
 	}
-	print_border(&t, out);
-	print_head(&t, bold, out);
-	print_border(&t, out);
+	fputs("\r\n", out);
 	cJSON_ArrayForEach (row, rows) {
-		print_row(&t, row, out);
-		print_border(&t, out);
+		cJSON_ArrayForEach (cell, row) {
+			put_value(table_cell(cell, number), cell == row->child,
+				  out);
+		}
+		fputs("\r\n", out);
 	}
-	free(t.width);
 	return EXIT_SUCCESS;
 }
 
@@ -165,8 +79,42 @@ static int say_failure(const cJSON *json, long status, FILE *err)
 	return EXIT_FAILURE;
 }
 
-static int render_json(const cJSON *json, long status, bool raw, bool bold,
-		       FILE *out, FILE *err)
+static bool has_all(const struct args *args)
+{
+	for (size_t i = 0; i < args->count; i++) {
+		if (args->list[i].name_len == strlen("--all") &&
+		    strncmp(args->list[i].name, "--all", strlen("--all")) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int render_table(const cJSON *rows, const struct args *args, bool bold,
+			FILE *out, FILE *err)
+{
+	const struct command *command = args->command;
+	const struct table_view view = {
+		.bold = bold,
+		.columns = command->columns,
+		.wrap = command->columns ? WRAP : 0,
+	};
+
+	if (args->format == FORMAT_JSON)
+		return EXIT_SUCCESS; /* printed as it came */
+	if (args->format == FORMAT_CSV)
+		return print_csv(rows, out);
+	if (command->records || (command->columns && has_all(args))) {
+		table_print_records(rows, bold, out);
+		return EXIT_SUCCESS;
+	}
+	if (table_print(rows, &view, out) == 0)
+		return EXIT_SUCCESS;
+	fputs("vmq-admin: out of memory\n", err);
+	return EXIT_FAILURE;
+}
+
+static int render(const cJSON *json, long status, const struct args *args,
+		  bool bold, FILE *out, FILE *err)
 {
 	const char *type = text_of(json, "type");
 	const cJSON *rows = cJSON_GetObjectItemCaseSensitive(json, "table");
@@ -175,24 +123,24 @@ static int render_json(const cJSON *json, long status, bool raw, bool bold,
 	if (status != 200 || !type)
 		return say_failure(json, status, err);
 	if (strcmp(type, "table") == 0 && cJSON_IsArray(rows))
-		return raw ? EXIT_SUCCESS : print_table(rows, bold, out, err);
+		return render_table(rows, args, bold, out, err);
 	if (strcmp(type, "text") == 0 && text) {
-		if (!raw)
+		if (args->format == FORMAT_HUMAN)
 			fprintf(out, "%s\n", text);
 		return EXIT_SUCCESS;
 	}
 	return say_failure(json, status, err);
 }
 
-int render_answer(const struct answer *answer, bool raw, bool bold, FILE *out,
-		  FILE *err)
+int render_answer(const struct answer *answer, const struct args *args,
+		  bool bold, FILE *out, FILE *err)
 {
 	cJSON *json = cJSON_Parse(answer->body ? answer->body : "");
 	int code;
 
-	if (raw && json && answer->status == 200)
+	if (args->format == FORMAT_JSON && json && answer->status == 200)
 		fputs(answer->body, out);
-	code = render_json(json, answer->status, raw, bold, out, err);
+	code = render(json, answer->status, args, bold, out, err);
 	cJSON_Delete(json);
 	if ((fflush(out) != 0 || ferror(out)) && !code) {
 		fputs("vmq-admin: cannot write the result\n", err);

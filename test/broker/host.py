@@ -12,6 +12,7 @@ Environment:
     KEEP=1      leave the temporary folders
 """
 
+import contextlib
 import glob
 import http.client
 import json
@@ -383,9 +384,9 @@ class Broker:
         finally:
             connection.close()
 
-    def api(self, words, query=(), timeout=5):
+    def api(self, words, query=(), timeout=5, root="webhooks"):
         """A command of VerneMQ's HTTP API: (status, decoded body)."""
-        path = "/api/v1/webhooks/" + words
+        path = "/api/v1/%s/%s" % (root, words)
         if query:
             path += "?" + "&".join(
                 k if v is None else "%s=%s" % (k, urllib.parse.quote(
@@ -396,10 +397,26 @@ class Broker:
         except ValueError:
             return status, body
 
-    def admin(self, *args):
+    @contextlib.contextmanager
+    def asking(self, path, timeout=10):
+        """A request under way; what it gives waits for its answer."""
+        connection = UnixConnection(self.socket, timeout *
+                                    mqtt.time_scale())
+
+        def answer():
+            got = connection.getresponse()
+            return got.status, json.loads(got.read())
+
+        try:
+            connection.request("GET", "/api/v1/webhooks/" + path)
+            yield answer
+        finally:
+            connection.close()
+
+    def admin(self, *args, root="webhooks"):
         """vmq-admin webhooks ...: a CompletedProcess with text."""
         return subprocess.run(
-            [admin_tool(), "webhooks"] + list(args),
+            [admin_tool(), root] + list(args),
             capture_output=True, text=True,
             timeout=20 * mqtt.time_scale(),
             env=dict(os.environ, VMQ_WEBHOOKS_SOCKET=self.socket))

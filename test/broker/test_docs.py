@@ -30,7 +30,9 @@ def blocks(name):
 class Commands(BrokerTest):
 
     def test_admin_page(self):
-        b = self.broker()
+        b = self.hooked(self.endpoint(), ["auth_on_register"])
+        self.online(b, "sensor-7")
+        self.online(b, "c1", username="ann")
         env = dict(os.environ, VMQ_WEBHOOKS_SOCKET=b.socket)
         env["PATH"] = os.path.dirname(admin_tool()) + ":" + env["PATH"]
         commands = [line for f in fences(page("docs/admin.md"), "sh")
@@ -42,7 +44,8 @@ class Commands(BrokerTest):
             done = subprocess.run(["bash", "-c", command], env=env,
                                   capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, command + done.stderr)
-            self.assertNotIn("error", done.stdout, command)
+            for word in "error", "alert":
+                self.assertNotIn('{"%s"' % word, done.stdout, command)
 
     def test_readme(self):
         """Its commands are these; the first two are what runs us."""
@@ -57,6 +60,10 @@ class Commands(BrokerTest):
             self.assertTrue(os.path.exists(to + INSTALLED))
             self.assertTrue(os.access(to + "/usr/local/bin/vmq-admin",
                                       os.X_OK))
+            completion = re.search("^source (.*)$", page("docs/admin.md"),
+                                   re.M).group(1)
+            self.assertEqual(page("completions/vmq-admin.bash"),
+                             page(to + completion))
 
 
 class Configuration(BrokerTest):

@@ -32,8 +32,10 @@ static unsigned answers_count, answers_used;
 static int refusal;
 static enum pool_look looks;
 static bool is_full;
+static int64_t paused_since_ms;
 static int64_t takes_us;
 static uint64_t answers_age_s;
+static struct pool_times times;
 int64_t *fake_pool_clock_us;
 uint32_t fake_pool_drain_ms;
 struct pool_endpoint_opts fake_pool_opts;
@@ -49,13 +51,32 @@ void fake_pool_reset(void)
 	refusal = 0;
 	looks = POOL_LOOK_GOOD;
 	is_full = false;
+	paused_since_ms = 0;
 	takes_us = 0;
 	answers_age_s = 0;
+	times = (struct pool_times){ 0 };
 }
 
 void fake_pool_looks(enum pool_look look)
 {
 	looks = look;
+}
+
+void fake_pool_paused(int64_t since_ms)
+{
+	paused_since_ms = since_ms;
+}
+
+int pool_get_stats(struct pool *pool, const char *endpoint,
+		   struct pool_endpoint_stats *ret)
+{
+	(void)pool;
+	(void)endpoint;
+	*ret = (struct pool_endpoint_stats){
+		.paused = paused_since_ms != 0,
+		.paused_since_ms = paused_since_ms,
+	};
+	return 0;
 }
 
 void fake_pool_is_full(bool full)
@@ -71,6 +92,11 @@ void fake_pool_takes(int64_t us)
 void fake_pool_age(uint64_t age_s)
 {
 	answers_age_s = age_s;
+}
+
+void fake_pool_times(struct pool_times all)
+{
+	times = all;
 }
 
 void fake_pool_will_answer(long status, const char *body,
@@ -98,6 +124,7 @@ void fake_pool_answer(unsigned n, long status, const char *body,
 		.len = strlen(body),
 		.cache_control = cache_control,
 		.age_s = answers_age_s,
+		.times = times,
 	};
 
 	end(n, &reply);
@@ -105,7 +132,9 @@ void fake_pool_answer(unsigned n, long status, const char *body,
 
 void fake_pool_fail(unsigned n, int error)
 {
-	struct pool_reply reply = { .error = error, .error_text = "failed" };
+	struct pool_reply reply = { .error = error,
+				    .error_text = "failed",
+				    .times = times };
 
 	end(n, &reply);
 }
@@ -188,6 +217,7 @@ int pool_submit(struct pool *pool, const struct pool_request *req,
 	call->retries = req->retries;
 	call->max_age_ms = req->max_age_ms;
 	call->in_lane = req->lane != NULL;
+	call->trial = req->trial != NULL;
 	if (req->lane)
 		snprintf(call->lane, sizeof(call->lane), "%.*s",
 			 (int)req->lane_len, (const char *)req->lane);

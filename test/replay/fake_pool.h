@@ -16,7 +16,7 @@ struct fake_call {
 	size_t headers_count;
 	char *body;
 	enum pool_kind kind;
-	bool in_lane, done;
+	bool in_lane, trial, done;
 	unsigned stream;
 	uint32_t timeout_ms, retries, max_age_ms;
 };
@@ -37,8 +37,14 @@ void fake_pool_fail(unsigned n, int error);
 /* The Age of all answers from now on. */
 void fake_pool_age(uint64_t age_s);
 
+/* How long all calls take that end from now on. */
+void fake_pool_times(struct pool_times times);
+
 /* The next submit returns this instead. */
 void fake_pool_refuse_next(int error);
+
+/* Since when all endpoints are paused, in pool_now_ms(); 0: they are not. */
+void fake_pool_paused(int64_t since_ms);
 
 /* What pool_look() and pool_is_full() say from now on. */
 void fake_pool_looks(enum pool_look look);

@@ -839,19 +839,23 @@ static void open_on_error_decides_without_a_call(void **state)
 	static const struct {
 		const char *on_error;
 		enum decision decision;
+		enum pool_look look;
 	} cases[] = {
-		{ "deny", DECISION_DENY },
-		{ "next", DECISION_NEXT },
-		{ "allow", DECISION_OK },
+		{ "deny", DECISION_DENY, POOL_LOOK_OPEN },
+		{ "next", DECISION_NEXT, POOL_LOOK_OPEN },
+		{ "allow", DECISION_OK, POOL_LOOK_OPEN },
+		{ "deny", DECISION_DENY, POOL_LOOK_PAUSED },
+		{ "next", DECISION_NEXT, POOL_LOOK_PAUSED },
+		{ "allow", DECISION_OK, POOL_LOOK_PAUSED },
 	};
 	struct event ev = publish_to("t");
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 6; i++) {
 		struct hooks *hooks = publish_with("vmq_webhooks.a.on_error",
 						   cases[i].on_error);
 
-		fake_pool_looks(POOL_LOOK_OPEN);
+		fake_pool_looks(cases[i].look);
 		fake_pool_takes(SECOND);
 		assert_int_equal(callback(hooks, &ev, cases[i].decision), 0);
 		assert_int_equal(fake_calls_count, 0);

@@ -132,6 +132,7 @@ void note_reply(const struct pool_reply *r, void *arg)
 		got->cache_control = strdup(r->cache_control);
 	got->age_s = r->age_s;
 	got->elapsed_ms = r->elapsed_ms;
+	got->times = r->times;
 }
 
 void clear(struct got *got)

@@ -43,6 +43,7 @@ struct got {
 	char *cache_control;
 	uint64_t age_s;
 	uint32_t elapsed_ms;
+	struct pool_times times;
 };
 
 /* For cmocka, with a `struct fixture` as the state. */

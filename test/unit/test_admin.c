@@ -49,7 +49,7 @@ struct fixture {
 
 struct reply {
 	int status;
-	char text[16384]; /* head and body */
+	char text[131072]; /* head and body */
 	const char *body;
 };
 
@@ -60,7 +60,8 @@ static void take_log(void *ctx, enum log_level level, const char *line)
 	struct fixture *f = ctx;
 	size_t len = strlen(f->log);
 
-	assert_true(level == LOG_LEVEL_INFO || level == LOG_LEVEL_ERR);
+	assert_true(level == LOG_LEVEL_INFO || level == LOG_LEVEL_ERR ||
+		    strncmp(line, "admin: refused", 14) == 0);
 	snprintf(f->log + len, sizeof(f->log) - len, "%s\n", line);
 }
 
@@ -309,6 +310,58 @@ static void expect_log(struct fixture *f, const char *line)
 			fail_msg("\"%s\" is not in the log:\n%s", line, f->log);
 		tick_if_woken(f);
 	}
+}
+
+/* ---- metrics ---- */
+
+static void metrics_are_a_table_too(void **state)
+{
+	struct fixture *f = *state;
+	struct settings *s;
+	struct reply r;
+
+	expect(f, PUBLISH, 200, DONE);
+	s = hooks_settings(f->hooks);
+	histogram_add(&s->chain[HOOK_ON_PUBLISH][0].stats->times[TIME_TOTAL],
+		      2500);
+	settings_unref(s);
+	request(f, "GET", "/api/v1/metrics/show", &r);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(
+		strncmp(r.body,
+			"{\"table\":[{\"type\":\"counter\",\"name\":"
+			"\"webhooks_auth_on_register_requests\",\"value\":0},",
+			83),
+		0);
+#define LABELS "hook=\\\"on_publish\\\",endpoint=\\\"http://127.0.0.1:9/\\\""
+	assert_non_null(strstr(
+		r.body, "{\"type\":\"histogram\",\"name\":\"vmq_webhooks_call_"
+			"seconds{" LABELS ",quantile=\\\"0.5\\\"}\",\"value\":"
+			"0.001750}"));
+	assert_non_null(strstr(
+		r.body, "\"name\":\"vmq_webhooks_call_seconds_count{" LABELS
+			"}\",\"value\":1}"));
+	assert_non_null(strstr(
+		r.body, "\"name\":\"vmq_webhooks_call_seconds_sum{" LABELS
+			"}\",\"value\":0.002500}"));
+#undef LABELS
+	assert_null(strstr(r.body, "_bucket"));
+}
+
+static void pages_are_answered_while_the_broker_is_held(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+
+	f->held = true;
+	request(f, "GET", "/metrics", &r);
+	assert_int_equal(r.status, 200);
+	assert_non_null(strstr(r.text, "Content-Type: text/plain; "
+				       "version=0.0.4; charset=utf-8\r\n"));
+	request(f, "GET", "/health", &r);
+	assert_int_equal(r.status, 200);
+	request(f, "POST", "/health", &r);
+	assert_int_equal(r.status, 200);
 }
 
 /* ---- show, register, deregister ---- */
@@ -919,6 +972,135 @@ static void who_waits_is_told_that_the_broker_stops(void **state)
 	assert_int_equal(lstat(f->path, &st), -1);
 }
 
+/* ---- who may ---- */
+
+static const struct settings_opt for_others[] = {
+	{ "vmq_webhooks.admin_users", "4294967294,70000" },
+};
+
+#define NOT_ONE ": not one of vmq_webhooks.admin_users\n"
+
+/* How many refusals the log tells of, in how many lines. */
+static unsigned told_refusals(const char *log, unsigned *ret_lines)
+{
+	unsigned told = 0, n;
+
+	*ret_lines = 0;
+	for (const char *at = log; (at = strstr(at, "refused ")); at++) {
+		told += sscanf(at, "refused %u more", &n) == 1 ? n : 1;
+		(*ret_lines)++;
+	}
+	return told;
+}
+
+static void others_are_refused_whatever_they_ask(void **state)
+{
+	static const char *const methods[] = { "GET", "HEAD", "POST", "PUT" };
+	static const char *const targets[] = { PUBLISH, ROOT "show", ROOT "x",
+					       "/", ROOT "cache/clear" };
+	struct fixture *f = *state;
+	struct settings *s;
+	unsigned lines;
+	char who[256];
+	struct reply r;
+	int fd;
+
+	start(f, for_others, 1);
+	for (int i = 0; i < 20; i++) {
+		request(f, methods[i % 4], targets[i / 4], &r);
+		assert_int_equal(r.status, 403);
+		assert_int_equal(*r.body == '{', i % 4 != 1);
+	}
+	fd = dial(f);
+	say(fd, "POST " PUBLISH " HTTP/1.1\r\nHost: x\r\n"
+		"Connection: close\r\nContent-Length: 5\r\n\r\na=b&c");
+	read_reply(f, fd, &r);
+	assert_int_equal(r.status, 403);
+	snprintf(who, sizeof(who),
+		 "{\"error\":\"uid %ld may not use this socket: it is for "
+		 "those whom vmq_webhooks.admin_users names\"}",
+		 (long)getuid());
+	expect(f, ROOT "show", 403, who);
+	s = hooks_settings(f->hooks);
+	assert_int_equal(s->webhooks, 0);
+	settings_unref(s);
+
+	/* one line at once; the rest is in a sum, at the end if not before */
+	snprintf(who, sizeof(who),
+		 "admin: refused a request of uid %ld pid %ld" NOT_ONE,
+		 (long)getuid(), (long)getpid());
+	expect_log(f, who);
+	stop(f);
+	assert_int_equal(told_refusals(f->log, &lines), 22);
+	assert_in_range(lines, 2, 4);
+}
+
+static void whom_the_setting_names_may(void **state)
+{
+	char names[64];
+	const struct settings_opt opt = { "vmq_webhooks.admin_users", names };
+	struct fixture *f = *state;
+
+	snprintf(names, sizeof(names), "70000, %ld", (long)getuid());
+	start(f, &opt, 1);
+	expect(f, PUBLISH, 200, DONE);
+	expect(f, ROOT "cache/clear", 200, DONE);
+	expect_log(f, "registered");
+	assert_null(strstr(f->log, "refused"));
+}
+
+static void replace_settings(struct fixture *f, const struct settings_opt *opts,
+			     size_t n)
+{
+	struct settings *old = hooks_settings(f->hooks), *s;
+	struct conf_error error;
+
+	assert_int_equal(settings_load(opts, n, &s, &error), 0);
+	assert_int_equal(hooks_apply(f->hooks, old, s), 0);
+	settings_unref(s);
+	settings_unref(old);
+}
+
+static void the_settings_in_force_count(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+	int fd;
+
+	expect(f, ROOT "show", 200, EMPTY);
+	fd = dial(f);
+	say(fd, "GET " ROOT "show HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_true(wait_for(f, fd, PATIENCE_MS));
+
+	/* also for a connection that was let in before */
+	replace_settings(f, for_others, 1);
+	send_request(fd, "GET", ROOT "show");
+	read_reply(f, fd, &r);
+	assert_non_null(strstr(r.text, "HTTP/1.1 403 "));
+	replace_settings(f, NULL, 0);
+	expect(f, ROOT "show", 200, EMPTY);
+}
+
+/* It takes as long as the interval; there is no clock of ours in between. */
+static void refusals_are_summed_up_in_time(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+
+	start(f, for_others, 1);
+	for (int i = 0; i < 4; i++)
+		request(f, "GET", ROOT "show", &r);
+	expect_log(f, "refused a request");
+	assert_null(strstr(f->log, "more"));
+	f->log[0] = '\0';
+	for (int i = 0; i < 3 && !*f->log; i++)
+		wait_for(f, f->woken, PATIENCE_MS);
+	tick_if_woken(f);
+	assert_non_null(strstr(f->log, "refused 3 more requests, the last"));
+	request(f, "GET", ROOT "show", &r);
+	assert_null(strstr(f->log, "a request"));
+}
+
 /* ---- HTTP ---- */
 
 static void head_has_no_body(void **state)
@@ -963,7 +1145,8 @@ static void other_methods_are_405(void **state)
 static void other_pages_are_404(void **state)
 {
 	expect_error(*state, "/", 404, "/api/v1/");
-	expect_error(*state, "/metrics", 404, "/api/v1/");
+	expect_error(*state, "/metrics/", 404, "/api/v1/");
+	expect_error(*state, "/healthy", 404, "/api/v1/");
 }
 
 static void bodies_are_refused(void **state)
@@ -1005,21 +1188,20 @@ static void connections_are_kept_alive(void **state)
 	}
 }
 
-/* A head of any length is answered or cut off, never kept. */
-static void long_requests_are_refused(void **state)
+static void send_long_head(struct fixture *f, const char *method)
 {
 	enum {
 		TOO_LONG = 80 * 1024
 	};
-	struct fixture *f = *state;
 	char *text = malloc(TOO_LONG);
 	struct reply r;
-	int fd = dial(f);
+	int fd = dial(f), begin;
 	size_t sent = 0;
 
 	assert_non_null(text);
 	memset(text, 'x', TOO_LONG);
-	memcpy(text, "GET /", 5);
+	begin = snprintf(text, TOO_LONG, "%s " ROOT "show?", method);
+	text[begin] = 'x';
 	while (sent < TOO_LONG) {
 		ssize_t n =
 			send(fd, text + sent, TOO_LONG - sent, MSG_NOSIGNAL);
@@ -1032,7 +1214,15 @@ static void long_requests_are_refused(void **state)
 	read_reply(f, fd, &r);
 	assert_true(r.status == 0 || r.status == 414 || r.status == 431 ||
 		    r.status == 413);
-	expect(f, ROOT "show", 200, EMPTY);
+}
+
+/* A head of any length is answered or cut off, never kept. */
+static void long_requests_are_refused(void **state)
+{
+	send_long_head(*state, "GET");
+	send_long_head(*state, "HEAD");
+	send_long_head(*state, "POST");
+	expect(*state, ROOT "show", 200, EMPTY);
 }
 
 static void long_bodies_are_cut_off(void **state)
@@ -1112,17 +1302,23 @@ static void a_named_peer_is_served(void **state)
 /* The seventeenth waits its turn, and has it once another leaves. */
 static void connections_are_bounded(void **state)
 {
+	static const char *const kept[] = {
+		"GET " ROOT "show HTTP/1.1\r\nHost: x\r\n\r\n",
+		"HEAD " ROOT "show HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST " ROOT "show HTTP/1.1\r\nHost: x\r\n"
+		"Content-Length: 0\r\n\r\n",
+	};
 	struct fixture *f = *state;
 	int held[CONNECTIONS], extra;
 	struct reply r;
 
 	for (int i = 0; i < CONNECTIONS; i++) {
 		held[i] = dial(f);
-		say(held[i], "GET " ROOT "show HTTP/1.1\r\nHost: x\r\n\r\n");
+		say(held[i], kept[i % 3]);
 		assert_true(wait_for(f, held[i], PATIENCE_MS));
 	}
 	extra = dial(f);
-	send_request(extra, "GET", ROOT "show");
+	send_request(extra, "POST", ROOT "show");
 	assert_false(wait_for(f, extra, 100));
 	close(held[3]);
 	read_reply(f, extra, &r);
@@ -1132,6 +1328,40 @@ static void connections_are_bounded(void **state)
 		if (i != 3)
 			close(held[i]);
 	}
+}
+
+/* Wherever it stopped. */
+static void silence_ends_a_request(void **state)
+{
+	static const char *const begun[] = {
+		"G",
+		"HEAD " ROOT "show HTTP/1.1\r\nHost: x\r\n",
+		"POST " PUBLISH " HTTP/1.1\r\nHost: x\r\n"
+		"Content-Length: 5\r\n\r\na=",
+		"POST " PUBLISH " HTTP/1.1\r\nHost: x\r\n"
+		"Transfer-Encoding: chunked\r\n\r\n5\r\na=",
+	};
+	enum {
+		BEGUN = sizeof(begun) / sizeof(begun[0])
+	};
+	struct fixture *f = *state;
+	int64_t start_ms = pool_now_ms();
+	struct settings *s;
+	struct reply r;
+	int fds[BEGUN];
+
+	for (int i = 0; i < BEGUN; i++) {
+		fds[i] = dial(f);
+		say(fds[i], begun[i]);
+	}
+	for (int i = 0; i < BEGUN; i++) {
+		read_reply(f, fds[i], &r);
+		assert_int_not_equal(r.status, 200);
+	}
+	assert_in_range(pool_now_ms() - start_ms, 4900, PATIENCE_MS);
+	s = hooks_settings(f->hooks);
+	assert_int_equal(s->webhooks, 0);
+	settings_unref(s);
 }
 
 /* ---- life ---- */
@@ -1191,6 +1421,8 @@ static void connections_end_with_the_broker(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(metrics_are_a_table_too),
+		TEST(pages_are_answered_while_the_broker_is_held),
 		TEST(shows_an_empty_table),
 		BARE(shows_in_vernemqs_shape),
 		BARE(origin_is_told_when_asked_for),
@@ -1218,6 +1450,10 @@ int main(void)
 		TEST(clear_fails_after_five_seconds),
 		TEST(a_client_that_left_is_no_trouble),
 		TEST(who_waits_is_told_that_the_broker_stops),
+		BARE(others_are_refused_whatever_they_ask),
+		BARE(whom_the_setting_names_may),
+		TEST(the_settings_in_force_count),
+		BARE(refusals_are_summed_up_in_time),
 		TEST(head_has_no_body),
 		TEST(post_works_too),
 		TEST(other_methods_are_405),
@@ -1229,6 +1465,7 @@ int main(void)
 		TEST(nonsense_is_survived),
 		TEST(a_named_peer_is_served),
 		TEST(connections_are_bounded),
+		TEST(silence_ends_a_request),
 		TEST(another_broker_is_refused),
 		BARE(destroys_what_never_started),
 		TEST(connections_end_with_the_broker),

@@ -63,6 +63,11 @@ static void finds_commands(void **state)
 	assert_int_equal(parse_ok(ROOT "cache/show").command, ADMIN_CACHE_SHOW);
 	assert_int_equal(parse_ok(ROOT "cache/clear").command,
 			 ADMIN_CACHE_CLEAR);
+	assert_int_equal(parse_ok("/api/v1/metrics/show").command,
+			 ADMIN_METRICS_SHOW);
+	refused("/api/v1/metrics/show?hook=on_publish", "metrics show");
+	refused("/api/v1/metrics", "unknown command");
+	refused(ROOT "metrics/show", "unknown command");
 	assert_int_equal(parse_ok(ROOT "reload").command, ADMIN_RELOAD);
 	assert_int_equal(parse_ok(REG).command, ADMIN_REGISTER);
 	assert_int_equal(parse_ok(ROOT "deregister?hook=on_publish&"

@@ -40,6 +40,30 @@ static void assert_base64(const char *text, const char *expected)
 	assert_written(&w, expected);
 }
 
+static void microseconds_become_milliseconds(void **state)
+{
+	static const struct {
+		uint64_t us;
+		const char *text;
+	} cases[] = {
+		{ 0, "0" },           { 1, "0.001" },        { 999, "0.999" },
+		{ 1000, "1" },        { 1500, "1.5" },       { 10000, "10" },
+		{ 100010, "100.01" }, { 60000000, "60000" },
+	};
+	struct json_writer w = JSON_WRITER_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_millis(&w, NULL, cases[i].us);
+		assert_written(&w, cases[i].text);
+	}
+	json_open(&w, NULL, '{');
+	json_millis(&w, "a", 5);
+	json_millis(&w, "b", 1000);
+	json_close(&w, '}');
+	assert_written(&w, "{\"a\":0.005,\"b\":1}");
+}
+
 static void members_and_items_are_separated(void **state)
 {
 	struct json_writer w = JSON_WRITER_INIT;
@@ -89,6 +113,21 @@ static void numbers_have_all_their_digits(void **state)
 	json_int(&w, NULL, 0);
 	json_close(&w, ']');
 	assert_written(&w, "[-9223372036854775808,9223372036854775807,0]");
+}
+
+static void seconds_have_six_decimals(void **state)
+{
+	struct json_writer w = JSON_WRITER_INIT;
+
+	(void)state;
+	json_open(&w, NULL, '{');
+	json_seconds(&w, "a", 0);
+	json_seconds(&w, "b", 1);
+	json_seconds(&w, "c", 12345678);
+	json_seconds(&w, "d", UINT64_MAX);
+	json_close(&w, '}');
+	assert_written(&w, "{\"a\":0.000000,\"b\":0.000001,\"c\":12.345678,"
+			   "\"d\":18446744073709.551615}");
 }
 
 static void what_is_absent_is_null(void **state)
@@ -233,8 +272,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_and_items_are_separated),
+		cmocka_unit_test(microseconds_become_milliseconds),
 		cmocka_unit_test(a_writer_can_be_used_again),
 		cmocka_unit_test(numbers_have_all_their_digits),
+		cmocka_unit_test(seconds_have_six_decimals),
 		cmocka_unit_test(what_is_absent_is_null),
 		cmocka_unit_test(keys_are_escaped_too),
 		cmocka_unit_test(control_characters_are_escaped),

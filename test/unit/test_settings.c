@@ -102,6 +102,7 @@ static void nothing_set_means_defaults(void **state)
 	assert_string_equal(s->admin_socket,
 			    "/run/mosquitto/vmq_webhooks.sock");
 	assert_false(s->admin_socket_given);
+	assert_null(s->metrics_listen);
 	assert_int_equal(s->webhooks, 0);
 	for (int h = 0; h < HOOK_COUNT; h++)
 		assert_int_equal(s->chained[h], 0);
@@ -353,7 +354,7 @@ static void an_unknown_key_is_an_error_with_a_suggestion(void **state)
 		     "blocking_budget, breaker_failures, breaker_open, "
 		     "max_queue, max_queue_bytes, retries, max_event_age, "
 		     "drain_timeout, cache_max_bytes, cache_jitter, "
-		     "admin_socket, "
+		     "admin_socket, admin_users, metrics_listen, "
 		     "default_policy, read_checks, publish_denied, "
 		     "mountpoint, " TRANSPORT ", " CALL
 		     "; did you mean \"vmq_webhooks.pool_timeout\"?");
@@ -709,6 +710,47 @@ static void a_socket_path_fits_and_is_absolute(void **state)
 	assert_int_equal(load("vmq_webhooks.admin_socket = ''\n"), -EINVAL);
 }
 
+static void metrics_listen_is_an_address(void **state)
+{
+	static const char *const good[] = { "127.0.0.1:9883", "[::1]:9883",
+					    "0.0.0.0:0", "[::]:65535" };
+	static const char *const bad[] = {
+		"9883",
+		":9883",
+		"localhost:9883",
+		"127.0.0.1",
+		"127.0.0.1:",
+		"127.0.0.1:65536",
+		"127.0.0.1:-1",
+		"127.0.0.1:98x",
+		"::1:9883",
+		"[::1]",
+		"[::1:9883",
+		"[127.0.0.1]:9883",
+		"127.0.0.1:080:1",
+		"[]:1",
+	};
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		snprintf(text, sizeof(text),
+			 "vmq_webhooks.metrics_listen = %s\n", good[i]);
+		assert_int_equal(load(text), 0);
+		assert_string_equal(s->metrics_listen, good[i]);
+		settings_unref(s);
+		s = NULL;
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		snprintf(text, sizeof(text),
+			 "vmq_webhooks.metrics_listen = %s\n", bad[i]);
+		expect_error(text,
+			     "@:1: vmq_webhooks.metrics_listen: no address to "
+			     "listen on; allowed: 127.0.0.1:9883, "
+			     "[::1]:9883, no names");
+	}
+}
+
 static void a_name_is_text_without_blanks(void **state)
 {
 	char text[256];
@@ -999,6 +1041,19 @@ static void the_rest_is_copied_and_the_old_value_stays(void **state)
 	assert_int_equal(s->limits.pool_max_connections, 100);
 	assert_string_equal(s->admin_socket, "/x");
 	assert_true(s->admin_socket_given);
+}
+
+static void metrics_listen_is_copied(void **state)
+{
+	struct webhook more = added(HOOK_ON_PUBLISH, (char[]){ "http://0" });
+	struct settings *t;
+
+	(void)state;
+	assert_int_equal(load("vmq_webhooks.metrics_listen = [::1]:1\n"), 0);
+	assert_int_equal(settings_with(s, &more, &t, &error), 0);
+	settings_unref(s);
+	s = t;
+	assert_string_equal(s->metrics_listen, "[::1]:1");
 }
 
 static void unchanged_webhooks_keep_their_counters(void **state)
@@ -1393,6 +1448,8 @@ int main(void)
 		TEST(a_key_given_twice_is_an_error),
 		TEST(a_missing_file_is_an_error),
 		TEST(a_socket_path_fits_and_is_absolute),
+		TEST(metrics_listen_is_an_address),
+		TEST(metrics_listen_is_copied),
 		TEST(a_name_is_text_without_blanks),
 		TEST(a_webhook_is_added_at_the_end),
 		TEST(policies_have_defaults_and_are_read),
