@@ -226,9 +226,12 @@ static void compare_webhooks(struct settings *s, const struct settings *old,
 
 /* Keys that take effect at a start only. */
 static const char *const at_start[] = {
-	"plugins.vmq_webhooks",        "vmq_webhooks.admin_socket",
-	"vmq_webhooks.metrics_listen", "vmq_webhooks.persist",
-	"vmq_webhooks.persist_file",   NULL,
+	"plugins.vmq_webhooks",
+	"vmq_webhooks.admin_socket",
+	"vmq_webhooks.metrics_listen",
+	"vmq_webhooks.persist",
+	"vmq_webhooks.persist_file",
+	NULL, /* so that each has a line */
 };
 
 static bool is_at_start(const char *key)
@@ -258,12 +261,22 @@ static bool same_mounts(const struct settings *a, const struct settings *b)
 	return a->mounts_count == b->mounts_count;
 }
 
+static bool same_users(const struct settings_users *a,
+		       const struct settings_users *b)
+{
+	return a->count == b->count &&
+	       (!a->count ||
+		memcmp(a->list, b->list, a->count * sizeof(*a->list)) == 0);
+}
+
 static int compare_globals(struct settings *s, const struct settings *old,
 			   struct changes *c)
 {
 	int err = 0;
 
 	settings_compare_keys(old, s, on_key, c);
+	if (!same_users(&old->admin_users, &s->admin_users))
+		list_add(&c->keys, "vmq_webhooks.admin_users");
 	if (!same_mounts(old, s))
 		list_add(&c->keys, "vmq_webhooks.listener.<port>.mountpoint");
 	for (size_t i = 0; !err && at_start[i]; i++)

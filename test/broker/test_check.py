@@ -66,7 +66,7 @@ class Check(BrokerTest):
         self.has(self.run_tool("./a=b.conf", cwd=self.b.dir).stdout,
                  r"\./a=b.conf: 6 webhooks")
         for args, says in (((), "<file> is missing"),
-                           ((self.file, "x"), "too many words: \"x\""),
+                           ((self.file, "x"), 'check does not take "x"'),
                            ((self.file, "hook=x"), "unknown argument"),
                            ((self.file, "--reset"), "unknown argument"),
                            (("none",), "none: No such file"),

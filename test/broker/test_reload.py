@@ -165,6 +165,15 @@ class Outcome(ReloadTest):
         c.publish("t", "y", 1)
         self.assertEqual(sub.message("t")["payload"], "y")
 
+    def test_who_may_use_the_socket(self):
+        b = self.filed({})
+        self.assertEqual(b.api("show")[0], 200)
+        said = self.reload(b, {"vmq_webhooks.admin_users": 12345})
+        self.assertIn("settings changed: vmq_webhooks.admin_users", said)
+        self.assertEqual(b.api("reload")[0], 403)
+        self.reload(b, {"vmq_webhooks.admin_users": "12345, root"})
+        self.assertEqual(b.api("reload")[0], 200)
+
     def test_nothing_but_options(self):
         """Without a file there is still what the options name."""
         ep = self.endpoint()

@@ -464,14 +464,16 @@ static void keys_that_have_changed_are_named(void **state)
 
 	begin(f, "vmq_webhooks.max_queue = 7\n"
 		 "vmq_webhooks.mountpoint = a/\n"
+		 "vmq_webhooks.admin_users = 1, 2\n"
 		 "vmq_webhooks.listener.1883.mountpoint = a/\n");
 	reload(f, "vmq_webhooks.cache_max_bytes = 7\n"
 		  "vmq_webhooks.read_checks = defer\n"
+		  "vmq_webhooks.admin_users = 1, 3\n"
 		  "vmq_webhooks.listener.1883.mountpoint = b/\n");
 	expect(f, "0 added, 0 removed, 0 changed, 0 kept",
 	       "\nsettings changed: vmq_webhooks.max_queue, "
 	       "vmq_webhooks.cache_max_bytes, vmq_webhooks.read_checks, "
-	       "vmq_webhooks.mountpoint, "
+	       "vmq_webhooks.mountpoint, vmq_webhooks.admin_users, "
 	       "vmq_webhooks.listener.<port>.mountpoint");
 	assert_int_equal(f->now->limits.max_queue, SETTINGS_QUEUE_DEFAULT);
 	assert_int_equal(f->now->limits.cache_max_bytes, 7);
@@ -484,10 +486,13 @@ static void some_wait_for_the_next_start(void **state)
 
 	begin(f, "vmq_webhooks.admin_socket = /one\n");
 	for (int i = 0; i < 2; i++) {
-		reload(f, "plugins.vmq_webhooks = off\n");
+		reload(f, "plugins.vmq_webhooks = off\n"
+			  "vmq_webhooks.metrics_listen = 127.0.0.1:9883\n");
 		expect(f, "0 added, 0 removed, 0 changed, 0 kept",
 		       "\nchanged, but in force only from the next start on: "
-		       "plugins.vmq_webhooks, vmq_webhooks.admin_socket");
+		       "plugins.vmq_webhooks, vmq_webhooks.admin_socket, "
+		       "vmq_webhooks.metrics_listen");
+		assert_null(f->now->metrics_listen);
 		assert_string_equal(f->now->admin_socket, "/one");
 		assert_true(f->now->admin_socket_given);
 		assert_true(f->now->enabled);
