@@ -19,20 +19,20 @@ enum {
 };
 
 static const struct {
-	enum log_level level;
 	const char *again; /* what there were more of */
+	enum log_level level;
 	bool apart; /* its texts are few, and each a problem of its own */
 	bool lasts; /* until there is a usable answer */
 } kinds[TROUBLES] = {
-	[TROUBLE_FAILURE] = { LOG_LEVEL_ERR, "failures", true, true },
-	[TROUBLE_UNASKED] = { LOG_LEVEL_WARN, "questions not asked", true,
+	[TROUBLE_FAILURE] = { "failures", LOG_LEVEL_ERR, true, true },
+	[TROUBLE_UNASKED] = { "questions not asked", LOG_LEVEL_WARN, true,
 			      true },
-	[TROUBLE_LOST] = { LOG_LEVEL_WARN, "notifications lost", true, true },
-	[TROUBLE_HELD] = { LOG_LEVEL_WARN, "calls that held the broker", false,
+	[TROUBLE_LOST] = { "notifications lost", LOG_LEVEL_WARN, true, true },
+	[TROUBLE_HELD] = { "calls that held the broker", LOG_LEVEL_WARN, false,
 			   false },
-	[TROUBLE_ALLOWED] = { LOG_LEVEL_WARN, "clients allowed", false, true },
-	[TROUBLE_REFUSED] = { LOG_LEVEL_INFO, "refusals", false, false },
-	[TROUBLE_OVER] = { LOG_LEVEL_WARN, "returns", false, false },
+	[TROUBLE_ALLOWED] = { "clients allowed", LOG_LEVEL_WARN, false, true },
+	[TROUBLE_REFUSED] = { "refusals", LOG_LEVEL_INFO, false, false },
+	[TROUBLE_OVER] = { "returns", LOG_LEVEL_WARN, false, false },
 };
 
 void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
