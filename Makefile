@@ -98,7 +98,11 @@ $(OUT)/vmq_webhooks.so: $(call obj,$(CORE_SRC) $(BROKER_SRC)) plugin/exports.map
 		-Wl,-Bsymbolic -Wl,-z,nodelete -Wl,-z,relro,-z,now \
 		-Wl,--version-script=plugin/exports.map
 
-$(OUT)/vmq-admin: $(call obj,$(CLI_SRC))
+# From here vmq-admin takes what its check needs, and no more.
+$O/core.a: $(call obj,$(CORE_SRC))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(OUT)/vmq-admin: $(call obj,$(CLI_SRC)) $O/core.a
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)

@@ -42,18 +42,30 @@ struct cache {
 
 /* ---- life ---- */
 
+static void bound(struct cache *cache, const struct cache_limits *limits)
+{
+	cache->opts.jitter_percent = limits->jitter_percent;
+	if (cache->opts.jitter_percent > 100)
+		cache->opts.jitter_percent = 100;
+	shelf_set_bound(&cache->shelves[CACHE_ANSWER], limits->max_bytes);
+	shelf_set_bound(&cache->shelves[CACHE_REFUSAL],
+			limits->max_refusal_bytes);
+}
+
 int cache_create(struct cache **ret, const struct cache_opts *opts)
 {
 	struct cache *cache = calloc(1, sizeof(*cache));
+	struct cache_limits limits = {
+		.max_bytes = opts->max_bytes,
+		.max_refusal_bytes = opts->max_refusal_bytes,
+		.jitter_percent = opts->jitter_percent,
+	};
 
 	if (!cache)
 		return -ENOMEM;
 	cache->opts = *opts;
-	if (cache->opts.jitter_percent > 100)
-		cache->opts.jitter_percent = 100;
 	cache->random = opts->seed;
-	cache->shelves[CACHE_ANSWER].max_bytes = opts->max_bytes;
-	cache->shelves[CACHE_REFUSAL].max_bytes = opts->max_refusal_bytes;
+	bound(cache, &limits);
 	cache->sweep.kind = KINDS;
 	*ret = cache;
 	return 0;
@@ -475,9 +487,31 @@ static size_t sweep_on(struct cache *cache, size_t max, int64_t now_ms)
 	return dropped;
 }
 
+/* Returns how many of the counted entries went. */
+static size_t shrink(struct cache *cache, struct shelf *shelf, size_t max,
+		     int64_t now_ms)
+{
+	uint64_t before = get(&cache->totals.entries);
+
+	while (shelf_is_over(shelf) && shelf->count && max--)
+		evict_oldest(cache, shelf, now_ms);
+	if (shelf_is_over(shelf) && !shelf->count)
+		shelf_clear(shelf);
+	return before - get(&cache->totals.entries);
+}
+
 size_t cache_sweep(struct cache *cache, size_t max, int64_t now_ms)
 {
-	return sweep_on(cache, max, now_ms);
+	size_t dropped = 0;
+
+	for (int kind = 0; kind < KINDS; kind++)
+		dropped += shrink(cache, &cache->shelves[kind], max, now_ms);
+	return dropped + sweep_on(cache, max, now_ms);
+}
+
+void cache_set_limits(struct cache *cache, const struct cache_limits *limits)
+{
+	bound(cache, limits);
 }
 
 /* ---- clear ---- */
@@ -501,7 +535,7 @@ static size_t clear_marked(struct cache *cache,
 {
 	size_t step = clear_step(cache), dropped = 0;
 
-	if (!cache_is_clearing(cache))
+	if (!clears_waiting(&cache->clears))
 		sweep_kind(cache, KINDS); /* from the start, once is enough */
 	while (!clears_mark(&cache->clears, filter))
 		dropped += sweep_on(cache, step, INT64_MIN);
@@ -521,7 +555,9 @@ size_t cache_clear(struct cache *cache, const struct cache_filter *filter)
 
 bool cache_is_clearing(const struct cache *cache)
 {
-	return clears_waiting(&cache->clears) > 0;
+	return clears_waiting(&cache->clears) > 0 ||
+	       shelf_is_over(&cache->shelves[CACHE_ANSWER]) ||
+	       shelf_is_over(&cache->shelves[CACHE_REFUSAL]);
 }
 
 size_t cache_drop_group(struct cache *cache, struct cache_group *group)

@@ -109,12 +109,28 @@ struct cache_filter {
 	uint64_t client, username;
 };
 
+/* Bounds and jitter, as in struct cache_opts. */
+struct cache_limits {
+	uint64_t max_bytes, max_refusal_bytes;
+	unsigned jitter_percent;
+};
+
 /* Returns 0 and sets `*ret`, or -ENOMEM and leaves `*ret` alone. */
 int cache_create(struct cache **ret, const struct cache_opts *opts);
 
 /* Releases every value and walks through all of them; `entries` of each group
  * is 0 afterwards. NULL is fine. */
 void cache_destroy(struct cache *cache);
+
+/*
+ * Bound it anew. A higher bound holds at once, and so does the jitter, for
+ * what is stored from now on. What is beyond a lower one goes in the steps of
+ * cache_sweep(), what was used longest ago first; until then little or nothing
+ * is stored, and cache_is_clearing() tells. Tables do not shrink: where they
+ * would take more than half of the new bound that part of the cache is
+ * emptied, and begins with a small one.
+ */
+void cache_set_limits(struct cache *cache, const struct cache_limits *limits);
 
 /* ---- look up ---- */
 
@@ -201,7 +217,8 @@ void cache_refresh_failed(struct cache *cache,
  */
 size_t cache_clear(struct cache *cache, const struct cache_filter *filter);
 
-/* Whether there may be cleared entries that are still counted. */
+/* Whether there may be cleared entries that are still counted, or any beyond a
+ * bound that was lowered. */
 bool cache_is_clearing(const struct cache *cache);
 
 /* Clear a group for good: from now on its memory is the caller's again, and
@@ -215,8 +232,9 @@ void cache_new_generation(struct cache *cache);
 
 /* Look at the next `max` entries, beginning with the ones used longest ago,
  * and drop those that are over or cleared; each call goes on where the last
- * one stopped, and not longer than once round. Call it now and then, and more
- * often while cache_is_clearing(). Returns how many of the `entries` went. */
+ * one stopped, and not longer than once round. Before that, up to `max` entries
+ * beyond a lowered bound go. Call it now and then, and more often while
+ * cache_is_clearing(). Returns how many of the `entries` went. */
 size_t cache_sweep(struct cache *cache, size_t max, int64_t now_ms);
 
 /* ---- statistics ---- */

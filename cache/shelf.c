@@ -280,8 +280,35 @@ void shelf_settle(struct shelf *shelf, size_t max)
 	}
 }
 
+/* Little would be left for entries. */
+static bool tables_are_too_large(const struct shelf *shelf)
+{
+	uint64_t bytes = shelf->tables[0].bytes + shelf->tables[1].bytes;
+
+	return bytes > shelf->max_bytes / 2 && bytes > table_bytes(BITS_MIN);
+}
+
+void shelf_set_bound(struct shelf *shelf, uint64_t max_bytes)
+{
+	bool lower = max_bytes < shelf->max_bytes;
+
+	shelf->max_bytes = max_bytes;
+	if (lower)
+		shelf->emptying = tables_are_too_large(shelf);
+	else if (!tables_are_too_large(shelf))
+		shelf->emptying = false;
+}
+
+bool shelf_is_over(const struct shelf *shelf)
+{
+	return shelf->emptying || shelf->bytes > shelf->max_bytes;
+}
+
 void shelf_clear(struct shelf *shelf)
 {
+	shelf->emptying = false;
+	shelf->crowded = false;
+	shelf->current = 0;
 	for (int i = 0; i < 2; i++) {
 		if (!shelf->tables[i].head)
 			continue;

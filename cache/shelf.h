@@ -61,6 +61,7 @@ struct shelf {
 	struct shelf_table tables[2];
 	unsigned current; /* the other one is being emptied */
 	bool crowded;     /* until the next table, which is worth entries */
+	bool emptying;    /* for its tables: too large for the bound */
 	uint64_t count;   /* of entries */
 	uint64_t bytes, max_bytes; /* of entries and tables */
 };
@@ -74,6 +75,13 @@ struct entry *shelf_newer(const struct shelf *shelf, const struct entry *e);
 
 /* Make `e` the newest. */
 void shelf_touch(struct shelf *shelf, struct entry *e);
+
+/* Bound it anew; nothing goes by that. */
+void shelf_set_bound(struct shelf *shelf, uint64_t max_bytes);
+
+/* Whether an entry has to go, or the tables once it is empty, for the sake of
+ * the bound alone. */
+bool shelf_is_over(const struct shelf *shelf);
 
 /* Whether an entry of `cost` bytes is within the bound, when all others
  * go. */

@@ -64,7 +64,8 @@ void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	log_line(p, level, line);
+	if (!p->aside || !log_lines_take(p->aside, line))
+		log_line(p, level, line);
 }
 
 /* ---- whose events are numbered ---- */
@@ -349,9 +350,7 @@ static int on_reload(int event, void *data, void *userdata)
 	(void)event;
 	(void)data;
 	p->rechecking = true;
-	broker_log(p, LOG_LEVEL_INFO,
-		   "SIGHUP: the configuration is read at start-up only; use "
-		   "vmq-admin webhooks register and deregister meanwhile");
+	broker_reload(p);
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -413,21 +412,35 @@ static int subscribe_to_broker(struct plugin *p)
 	return 0;
 }
 
-static int load_settings(struct plugin *p, const struct mosquitto_opt *opts,
-			 int count, struct settings **ret)
-{
-	struct conf_error error = { .text = "no memory" };
-	struct settings_opt *list;
-	int err = -ENOMEM;
+/* plugin_opt_... lines: the texts are borrowed. */
+struct options {
+	struct settings_opt *list; /* malloc'd */
+	size_t n;
+};
 
-	list = calloc((size_t)count + 1, sizeof(*list));
-	if (list) {
-		for (int i = 0; i < count; i++)
-			list[i] = (struct settings_opt){ opts[i].key,
-							 opts[i].value };
-		err = settings_load(list, (size_t)count, ret, &error);
-	}
-	free(list);
+static int list_options(const struct mosquitto_opt *opts, int count,
+			struct options *ret)
+{
+	ret->list = calloc((size_t)count + 1, sizeof(*ret->list));
+	if (!ret->list)
+		return -ENOMEM;
+	ret->n = (size_t)count;
+	for (int i = 0; i < count; i++)
+		ret->list[i] =
+			(struct settings_opt){ opts[i].key, opts[i].value };
+	return 0;
+}
+
+/* Sets `ret` also when this host cannot do what they ask for. */
+static int load_settings(struct plugin *p, const struct options *options,
+			 struct settings **ret)
+{
+	struct conf_error error;
+	int err;
+
+	err = settings_load(options->list, options->n, ret, &error);
+	if (!err && (*ret)->enabled)
+		err = broker_check_settings(p, *ret, &error);
 	if (err)
 		broker_log(p, LOG_LEVEL_ERR, "%s", error.text);
 	return err;
@@ -476,7 +489,8 @@ static int open_scrape(struct plugin *p, const struct settings *s)
 	return err;
 }
 
-static int start(struct plugin *p, struct settings *s)
+static int start(struct plugin *p, struct settings *s,
+		 const struct options *options)
 {
 	int err;
 
@@ -488,6 +502,8 @@ static int start(struct plugin *p, struct settings *s)
 		.now_us = now_us,
 		.unix_ms = unix_ms,
 		.explain = broker_explain,
+		.check = broker_check_settings,
+		.report = broker_report_news,
 		.delays_logins = p->host.v21,
 		.may_never_tick = !p->host.frees_replaced,
 	};
@@ -502,6 +518,8 @@ static int start(struct plugin *p, struct settings *s)
 		err = catch_sigurg();
 	if (!err)
 		err = hooks_create(&p->hooks, s, &p->ops, p);
+	if (!err)
+		err = hooks_set_source(p->hooks, options->list, options->n);
 	if (!err)
 		err = open_admin(p, s);
 	if (!err)
@@ -537,6 +555,7 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 			 const struct mosquitto_opt *opts, int count)
 {
 	struct plugin *p = calloc(1, sizeof(*p));
+	struct options options = { NULL, 0 };
 	struct settings *s = NULL;
 	int err;
 
@@ -547,7 +566,9 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 	p->started_ms = p->beat_ms = pool_now_ms();
 	host_detect(&p->host);
 	broker_conf_look(&p->conf);
-	err = load_settings(p, opts, count, &s);
+	err = list_options(opts, count, &options);
+	if (!err)
+		err = load_settings(p, &options, &s);
 	if (err)
 		goto out;
 	if (!s->enabled) {
@@ -556,18 +577,17 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 			   "nothing");
 		goto out;
 	}
-	err = broker_check_settings(p, s);
-	if (!err)
-		err = broker_restore(p, &s);
+	err = broker_restore(p, &s);
 	if (err)
 		goto out;
-	err = start(p, s);
+	err = start(p, s, &options);
 	if (err)
 		broker_log(p, LOG_LEVEL_ERR, "cannot start: %s",
 			   strerror(-err));
 	else
 		broker_report(p, s);
 out:
+	free(options.list);
 	settings_unref(s);
 	if (err)
 		plugin_destroy(p);

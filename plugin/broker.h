@@ -13,6 +13,7 @@
 #include "plugin/event.h"
 #include "plugin/verdict.h"
 
+struct conf_error;
 struct settings;
 
 enum log_level {
@@ -62,6 +63,15 @@ struct broker_ops {
 	/* Any thread: say() what is to be known of a hook. NULL: nothing is. */
 	void (*explain)(void *ctx, const struct settings *s, enum hook_id hook,
 			broker_say_fn *say, void *arg);
+	/* Any thread: whether this host can do what `s` asks for. Returns 0; or
+	 * -EINVAL with what is wrong in `reterr`. NULL: it can do all. */
+	int (*check)(void *ctx, const struct settings *s,
+		     struct conf_error *reterr);
+	/* Broker's thread: the settings were read again; say what the start-up
+	 * would say of `now` and would not have said of `before`. NULL:
+	 * nothing. */
+	void (*report)(void *ctx, const struct settings *before,
+		       const struct settings *now);
 	/* Logins may be delayed (Mosquitto 2.1). */
 	bool delays_logins;
 	/* There may be no ticks, ever (Mosquitto before 2.0.15). */

@@ -1,7 +1,8 @@
 /*
  * broker_private.h - what the files of the adapter share.
  *
- * Broker's thread only, but for broker_on_thread().
+ * Broker's thread only, but for broker_on_thread() and
+ * broker_check_settings().
  */
 #ifndef PLUGIN_BROKER_PRIVATE_H
 #define PLUGIN_BROKER_PRIVATE_H
@@ -17,6 +18,7 @@
 #include "plugin/hook.h"
 
 struct admin;
+struct log_lines;
 struct saved;
 struct settings;
 
@@ -66,6 +68,9 @@ struct plugin {
 	/* The client whose login was just decided: whom a takeover seen next
 	 * gives way to. */
 	struct client *arriving;
+	/* Where broker_log() writes instead, while a report is compared with
+	 * another; or NULL. */
+	struct log_lines *aside;
 	int64_t started_ms;
 	int64_t beat_ms;  /* the last turn of the broker's loop */
 	bool ticked;      /* TICK has come at least once */
@@ -134,6 +139,14 @@ void broker_flush_gathered(struct plugin *p);
 
 void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* broker_reload.c */
+
+/* The settings are to be read again; whatever comes of it is logged. */
+void broker_reload(struct plugin *p);
+/* Take a line aside, or else drop it: it was said before. False:
+ * it is to be written. */
+bool log_lines_take(struct log_lines *lines, const char *line);
 
 /* A message as the core knows it. Borrowed. */
 struct message {
@@ -250,10 +263,14 @@ int broker_restore(struct plugin *p, struct settings **s);
 
 /* broker_report.c: what this host can do of what was set. */
 
-/* Returns 0, or -EINVAL when it cannot do something that was asked for. */
-int broker_check_settings(struct plugin *p, const struct settings *s);
+/* ops->check: any thread. */
+int broker_check_settings(void *ctx, const struct settings *s,
+			  struct conf_error *reterr);
 /* The start-up report: a line for each thing worth knowing. */
 void broker_report(struct plugin *p, const struct settings *s);
+/* ops->report: those of its lines that it would not have said before. */
+void broker_report_news(void *ctx, const struct settings *before,
+			const struct settings *now);
 /* For struct broker_ops. */
 const struct modifier_without_effect *broker_without_effect(
 	const struct plugin *p, size_t *ret_count);

@@ -50,27 +50,29 @@ const struct modifier_without_effect *broker_without_effect(
 	return without_effect + skip;
 }
 
-int broker_check_settings(struct plugin *p, const struct settings *s)
+int broker_check_settings(void *ctx, const struct settings *s,
+			  struct conf_error *reterr)
 {
+	const struct plugin *p = ctx;
+
 	if (p->host.v21)
 		return 0;
 	if (s->default_policy == DEFAULT_IGNORE) {
-		broker_log(p, LOG_LEVEL_ERR,
-			   "vmq_webhooks.default_policy: ignore needs "
-			   "Mosquitto 2.1. Mosquitto %s has no neutral answer: "
-			   "once a plugin is asked at all, what it does not "
-			   "allow is refused. Remove the key",
-			   p->host.version);
+		snprintf(reterr->text, sizeof(reterr->text),
+			 "vmq_webhooks.default_policy: ignore needs "
+			 "Mosquitto 2.1. Mosquitto %s has no neutral answer: "
+			 "once a plugin is asked at all, what it does not "
+			 "allow is refused. Remove the key",
+			 p->host.version);
 		return -EINVAL;
 	}
 	if (s->mounts_count) {
-		broker_log(
-			p, LOG_LEVEL_ERR,
-			"vmq_webhooks.listener.%u.mountpoint needs Mosquitto "
-			"2.1: Mosquitto %s does not tell which listener a "
-			"client came by. If every listener has the same "
-			"mount_point use vmq_webhooks.mountpoint",
-			s->mounts[0].port, p->host.version);
+		snprintf(reterr->text, sizeof(reterr->text),
+			 "vmq_webhooks.listener.%u.mountpoint needs Mosquitto "
+			 "2.1: Mosquitto %s does not tell which listener a "
+			 "client came by. If every listener has the same "
+			 "mount_point use vmq_webhooks.mountpoint",
+			 s->mounts[0].port, p->host.version);
 		return -EINVAL;
 	}
 	return 0;

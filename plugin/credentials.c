@@ -120,6 +120,34 @@ void credentials_unref(struct credentials *c)
 	free(c);
 }
 
+/* ---- comparing ---- */
+
+static bool same_keys(const struct signature_keys *a,
+		      const struct signature_keys *b)
+{
+	for (size_t i = 0; i < a->count && i < b->count; i++) {
+		const struct signature_key *x = &a->keys[i], *y = &b->keys[i];
+
+		if (x->asymmetric != y->asymmetric || x->len != y->len ||
+		    memcmp(x->bytes, y->bytes, x->len) != 0)
+			return false;
+	}
+	return a->count == b->count;
+}
+
+bool credentials_equal(const struct credentials *a, const struct credentials *b)
+{
+	if (!a || !b)
+		return a == b;
+	if (a->headers_count != b->headers_count)
+		return false;
+	for (size_t i = 0; i < a->headers_count; i++) {
+		if (strcmp(a->headers[i], b->headers[i]) != 0)
+			return false;
+	}
+	return same_keys(&a->keys, &b->keys);
+}
+
 /* ---- adding ---- */
 
 static bool has_header(const struct credentials *c, const char *name,

@@ -9,6 +9,7 @@
 #ifndef PLUGIN_CREDENTIALS_H
 #define PLUGIN_CREDENTIALS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "plugin/signature.h"
 
@@ -42,6 +43,10 @@ int credentials_add_header(struct credentials *c, const char *name,
  * key. Returns as above; on failure some may have been added. */
 int credentials_inherit(struct credentials *c, const struct credentials *from,
 			char reterr[static CREDENTIALS_REASON_LEN]);
+
+/* Whether calls carry the same with either; NULL: nothing. */
+bool credentials_equal(const struct credentials *a,
+		       const struct credentials *b);
 
 /* NULL is fine for both. */
 struct credentials *credentials_ref(struct credentials *c);

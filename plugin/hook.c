@@ -11,6 +11,7 @@
 #include "plugin/hook_table.h"
 #include "plugin/pending.h"
 #include "plugin/sequence.h"
+#include "plugin/settings_reload.h"
 
 /* Ceilings that hold a flood. */
 enum {
@@ -42,13 +43,24 @@ static void identify(struct hooks *hooks)
 			 randombytes_uniform(1000));
 }
 
-static int make_parts(struct hooks *hooks, struct settings *s)
+static struct cache_limits cache_limits(const struct settings *s)
 {
 	uint64_t bytes = s->limits.cache_max_bytes;
-	struct cache_opts cache = {
+
+	return (struct cache_limits){
 		.max_bytes = bytes - bytes / SETTINGS_REFUSALS_SHARE,
 		.max_refusal_bytes = bytes / SETTINGS_REFUSALS_SHARE,
 		.jitter_percent = s->limits.cache_jitter,
+	};
+}
+
+static int make_parts(struct hooks *hooks, struct settings *s)
+{
+	struct cache_limits limits = cache_limits(s);
+	struct cache_opts cache = {
+		.max_bytes = limits.max_bytes,
+		.max_refusal_bytes = limits.max_refusal_bytes,
+		.jitter_percent = limits.jitter_percent,
 		.retain = retain,
 		.release = release,
 	};
@@ -68,63 +80,6 @@ static int make_parts(struct hooks *hooks, struct settings *s)
 				  hooks->ops_ctx);
 	if (!err)
 		err = settings_slot_init(&hooks->slot, s);
-	return err;
-}
-
-static uint32_t least(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-static struct pool_endpoint_opts endpoint_opts(const struct settings *s,
-					       const struct webhook *webhook)
-{
-	const struct settings_limits *l = &s->limits;
-
-	return (struct pool_endpoint_opts){
-		.name = webhook->target,
-		.url = webhook->endpoint,
-		.transport = webhook->transport->way,
-		.max_connections = l->pool_max_connections,
-		.idle_ms = l->pool_timeout_ms,
-		.max_queue = l->max_queue,
-		.max_queue_bytes = l->max_queue_bytes,
-		.max_reply = webhook->transport->max_reply,
-		.breaker_failures = l->breaker_failures,
-		.breaker_open_ms = l->breaker_open_ms,
-		/* no call is waited for any longer */
-		.prompt_ms =
-			least(l->blocking_timeout_ms, l->blocking_budget_ms),
-	};
-}
-
-/* pool_configure() with the distinct endpoints of all chains. */
-static int configure_pool(const struct settings *s, void *arg)
-{
-	struct hooks *hooks = arg;
-	struct pool_endpoint_opts *eps;
-	size_t total = 0, n = 0;
-	int err;
-
-	for (int h = 0; h < HOOK_COUNT; h++)
-		total += s->chained[h];
-	eps = calloc(total + 1, sizeof(*eps));
-	if (!eps)
-		return -ENOMEM;
-	for (int h = 0; h < HOOK_COUNT; h++) {
-		for (size_t i = 0; i < s->chained[h]; i++) {
-			const struct webhook *webhook = &s->chain[h][i];
-			size_t k = 0;
-
-			while (k < n &&
-			       strcmp(eps[k].name, webhook->target) != 0)
-				k++;
-			if (k == n)
-				eps[n++] = endpoint_opts(s, webhook);
-		}
-	}
-	err = pool_configure(hooks->pool, eps, n);
-	free(eps);
 	return err;
 }
 
@@ -148,7 +103,7 @@ int hooks_create(struct hooks **ret, struct settings *s,
 		goto out;
 	hooks->settings = settings_ref(s);
 	hooks->version = settings_slot_version(&hooks->slot);
-	err = configure_pool(s, hooks);
+	err = hook_configure_pool((const struct settings *const *)&s, 1, hooks);
 out:
 	if (err)
 		hooks_destroy(hooks);
@@ -207,6 +162,7 @@ void hooks_destroy(struct hooks *hooks)
 	sequences_destroy(hooks->sequences);
 	settings_unref(hooks->settings);
 	settings_slot_clear(&hooks->slot);
+	settings_source_destroy(hooks->source);
 	sodium_memzero(hooks->secret, sizeof(hooks->secret));
 	free(hooks);
 }
@@ -221,11 +177,26 @@ struct settings *hooks_settings(struct hooks *hooks)
 int hooks_apply(struct hooks *hooks, const struct settings *old,
 		struct settings *s)
 {
-	return settings_slot_swap(&hooks->slot, old, s, configure_pool, hooks);
+	return settings_slot_swap(&hooks->slot, old, s, hook_configure_pool,
+				  hooks);
 }
 
-/* Entries of webhooks that are no longer there go: their counters may be
- * freed with the last settings that hold them. */
+/* What a webhook with these settings was told no longer counts. Another with
+ * another password in its URL loses its entries, too. */
+static void clear_entries(struct hooks *hooks, const struct webhook *webhook)
+{
+	const struct cache_group *group = &webhook->stats->cache;
+	struct cache_filter filter = {
+		.hook = group->hook,
+		.endpoint = group->endpoint,
+	};
+
+	if (filter.hook) /* or it was never used */
+		cache_clear(hooks->cache, &filter);
+}
+
+/* Entries of webhooks that have changed go, and of those that are no longer
+ * there: their counters may be freed with the last settings that hold them. */
 static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
 {
 	const struct settings *old = hooks->settings;
@@ -239,6 +210,8 @@ static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
 			if (!is || is->stats != was->stats)
 				cache_drop_group(hooks->cache,
 						 &was->stats->cache);
+			else if (!settings_same_webhook(was, is))
+				clear_entries(hooks, was);
 		}
 	}
 }
@@ -246,17 +219,26 @@ static void drop_stale_entries(struct hooks *hooks, const struct settings *s)
 static void take_up_settings(struct hooks *hooks)
 {
 	unsigned version = settings_slot_version(&hooks->slot);
+	struct cache_limits limits;
 	struct settings *s;
 
 	if (version == hooks->version)
 		return;
 	s = settings_slot_get(&hooks->slot);
 	drop_stale_entries(hooks, s);
+	limits = cache_limits(s);
+	cache_set_limits(hooks->cache, &limits);
 	settings_unref(hooks->settings);
 	hooks->settings = s;
 	hooks->version = version;
 	/* What was asked under the old ones is not kept. */
 	cache_new_generation(hooks->cache);
+}
+
+/* Endpoints that only they had go with the last who works with them. */
+static void forget_old_settings(struct hooks *hooks)
+{
+	settings_slot_sweep(&hooks->slot, hook_reduce_pool, hooks);
 }
 
 bool hooks_has(struct hooks *hooks, enum hook_id hook)
@@ -331,6 +313,7 @@ unsigned hooks_tick(struct hooks *hooks)
 	be_seen(hooks);
 	atomic_store_explicit(&hooks->ticked, true, memory_order_relaxed);
 	take_up_settings(hooks);
+	forget_old_settings(hooks);
 	hook_cache_sweep(hooks);
 	hook_sum_up(hooks, false);
 	hook_remind(hooks);
@@ -359,6 +342,7 @@ void hooks_refresh(struct hooks *hooks)
 	be_seen(hooks);
 	budget_begin(&hooks->budget);
 	take_up_settings(hooks);
+	forget_old_settings(hooks);
 	/* A broker that delays no logins has no client that an answer could
 	 * free, and may be one that never ticks: 2.0.11 with
 	 * per_listener_settings. */
@@ -415,7 +399,7 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 		req.lane_len = message->ev->client_id.len;
 	}
 	if (message->trial) {
-		trial = endpoint_opts(hooks->settings, webhook);
+		trial = hook_endpoint_opts(hooks->settings, webhook);
 		req.trial = &trial;
 	}
 	*ret_len = req.len;

@@ -19,6 +19,7 @@ struct cache_stats;
 struct hooks;
 struct pool;
 struct settings;
+struct settings_opt;
 
 /* Start nothing; take a reference of `s`. `ops` must outlive the result.
  * Returns 0 or -errno. */
@@ -137,6 +138,37 @@ void hooks_get_seen(const struct hooks *hooks, enum hook_id hook,
  * thread. */
 void hooks_explain(const struct hooks *hooks, const struct settings *s,
 		   enum hook_id hook, broker_say_fn *say, void *arg);
+
+/* ---- reading the settings again: hook_reload.c ---- */
+
+/* From where: a copy is kept. Before hooks_start(). Returns 0 or -ENOMEM. */
+int hooks_set_source(struct hooks *hooks, const struct settings_opt *opts,
+		     size_t n);
+
+/* How it went. */
+struct hooks_reload {
+	/* 0, and then the two: what was in force, and what is now. Otherwise
+	 * nothing has changed. */
+	int err;
+	struct settings *before, *now;
+	/* For people: what has changed, in lines with '\n' between them; or
+	 * what is wrong. */
+	char text[8192];
+};
+
+/*
+ * Read them again from there and put them in force; hooks_settings() has them
+ * when it returns, the broker's thread takes them up with its next callback.
+ * Any thread. Fails with `err` as settings_load() and settings_succeed() do,
+ * when the host cannot do what they ask for (-EINVAL), with -ENOENT without a
+ * source and -EAGAIN when others keep changing them. NULL: no memory.
+ */
+struct hooks_reload *hooks_reload(struct hooks *hooks);
+
+/* Log it. */
+void hooks_log_reload(struct hooks *hooks, const struct hooks_reload *reload);
+
+void hooks_reload_free(struct hooks_reload *reload); /* or NULL */
 
 /* What to select: all that agrees in everything given. */
 struct hooks_selection {

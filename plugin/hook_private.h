@@ -25,6 +25,7 @@ struct cache;
 struct inquiry;
 struct pending;
 struct sequences;
+struct settings_source;
 
 struct hooks {
 	const struct broker_ops *ops;
@@ -35,6 +36,8 @@ struct hooks {
 	struct sequences *sequences;
 	struct budget budget;
 	struct settings_slot slot;
+	size_t endpoints; /* that the pool has; under the slot's lock */
+	struct settings_source *source; /* NULL: none; immutable */
 	/* The settings this thread works with: those of the slot as of its
 	 * last look. */
 	struct settings *settings;
@@ -113,6 +116,22 @@ int hook_send(struct hooks *hooks, const struct hook_message *message,
 
 /* hook_cache.c: whether answers with this decision may be kept at all. */
 bool hook_keeps(const struct webhook *webhook, enum decision decision);
+
+/* ---- hook_endpoints.c ---- */
+
+/* What the webhook's endpoint is to the pool. Borrows from both. */
+struct pool_endpoint_opts hook_endpoint_opts(const struct settings *s,
+					     const struct webhook *webhook);
+
+/* For the slot: `arg` is the hooks. */
+
+/* pool_configure() with the endpoints of all settings that somebody works with:
+ * what was asked under old ones may go on to the next of its chain. */
+int hook_configure_pool(const struct settings *const *live, size_t n,
+			void *arg);
+/* The same when fewer settings are left: nothing to do unless there are fewer
+ * endpoints, too. */
+int hook_reduce_pool(const struct settings *const *live, size_t n, void *arg);
 
 /* hook_cache.c: a step of the cache's sweep, if it is time. */
 void hook_cache_sweep(struct hooks *hooks);

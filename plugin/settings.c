@@ -31,6 +31,13 @@ static void stats_unref(struct webhook_stats *stats)
 		free(stats);
 }
 
+void settings_share_stats(struct webhook *webhook, struct webhook_stats *stats)
+{
+	stats_ref(stats);
+	stats_unref(webhook->stats);
+	webhook->stats = stats;
+}
+
 /* ---- in the making ---- */
 
 struct settings *settings_new(void)

@@ -20,6 +20,9 @@ int settings_append(struct settings *s, const struct webhook *webhook,
 /* A copy to add to. Returns 0 or -ENOMEM. */
 int settings_copy(const struct settings *s, struct settings **ret);
 
+/* Let it count with `stats` instead of its own. */
+void settings_share_stats(struct webhook *webhook, struct webhook_stats *stats);
+
 /* ---- settings_register.c ---- */
 
 /* Add to settings in the making. Returns as settings_register(), `s` unchanged
@@ -36,6 +39,15 @@ int settings_add_registration(struct settings *s, struct registration *r,
  */
 int settings_keep_runtime(struct settings *s, const struct settings *old,
 			  struct conf_error *reterr);
+
+/* settings_table.c: of the keys that are no webhook's and that have a field of
+ * their own in struct settings, name those that differ. */
+void settings_compare_keys(const struct settings *a, const struct settings *b,
+			   void (*fn)(const char *key, void *arg), void *arg);
+
+/* Give `to` what `from` has for one of these keys. Returns 0 or -ENOMEM. */
+int settings_copy_key(struct settings *to, const struct settings *from,
+		      const char *key);
 
 /* Say what the listener on `port` mounts. Returns 0 or -ENOMEM. */
 int settings_mount(struct settings *s, unsigned port, const char *mountpoint);

@@ -1,5 +1,6 @@
 /*
- * settings_slot.h - the settings in force: one pointer behind one lock.
+ * settings_slot.h - the settings in force: one pointer behind one lock; and
+ * those that were in force and are still worked with.
  *
  * The only lock of the plugin's own (the boxes of pool/mailbox.h aside), held
  * for a few instructions, and longer only while the rare new settings are
@@ -9,11 +10,17 @@
 #define PLUGIN_SETTINGS_SLOT_H
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include "plugin/settings.h"
 
 struct settings_slot {
 	pthread_mutex_t lock;
-	struct settings *current; /* under `lock`; a reference */
+	/* Under `lock`; a reference each: those in force, and those before, the
+	 * newest first, as long as anybody else holds them. */
+	struct settings **live;
+	size_t n;
+	_Atomic bool has_former;
 	_Atomic unsigned version; /* turns with each replacement */
 };
 
@@ -24,15 +31,23 @@ void settings_slot_clear(struct settings_slot *slot);
 /* A reference to the settings in force. */
 struct settings *settings_slot_get(struct settings_slot *slot);
 
-/*
- * Put `s` in force in place of `old`. `prepare(s, arg)` runs under the lock,
- * before anybody can see `s`; what it returns other than 0 is returned, and
- * nothing has changed. Returns 0 or -EAGAIN (`old` is not in force).
- */
+/* See to it that all of `live` can be worked with: the first are those in
+ * force, and where two differ the one before the other counts. Runs under the
+ * lock. What it returns other than 0 is returned, and nothing has changed. */
+typedef int settings_prepare_fn(const struct settings *const *live, size_t n,
+				void *arg);
+
+/* Put `s` in force in place of `old`, prepared before anybody can see it. Returns
+ * 0, -EAGAIN (`old` is not in force) or -ENOMEM. */
 int settings_slot_swap(struct settings_slot *slot, const struct settings *old,
-		       struct settings *s,
-		       int (*prepare)(const struct settings *s, void *arg),
+		       struct settings *s, settings_prepare_fn *prepare,
 		       void *arg);
+
+/* Let go of those before that nobody works with any more; when there were any
+ * the rest is prepared without them. On failure all stay. Cheap when there are
+ * none. */
+void settings_slot_sweep(struct settings_slot *slot,
+			 settings_prepare_fn *prepare, void *arg);
 
 /* Differs from what it returned before as soon as other settings are in
  * force: cheap enough for every callback. */

@@ -530,17 +530,17 @@ static int out_of_memory(struct conf_error *reterr)
 	return -ENOMEM;
 }
 
-/* One way for all who set the same. */
-static struct transport_settings *find_transport(
-	const struct settings *s, const struct transport_settings *like)
+/* One way for all who set the same: its files are read once. */
+static struct transport_settings *find_transport(const struct settings *s,
+						 const char *id)
 {
-	if (strcmp(s->transport->id, like->id) == 0)
+	if (strcmp(s->transport->id, id) == 0)
 		return s->transport;
 	for (int h = 0; h < HOOK_COUNT; h++) {
 		for (size_t i = 0; i < s->chained[h]; i++) {
 			const struct webhook *w = &s->chain[h][i];
 
-			if (strcmp(w->transport->id, like->id) == 0)
+			if (strcmp(w->transport->id, id) == 0)
 				return w->transport;
 		}
 	}
@@ -552,24 +552,21 @@ static int make_transport(const struct settings *s, const struct draft *d,
 			  struct transport_settings **ret,
 			  struct conf_error *reterr)
 {
-	struct transport_settings *made, *other;
-	char why[256] = "";
+	struct transport_settings *other;
+	char why[256] = "", id[TRANSPORT_ID];
 	int err;
 
-	if (transport_keys_unset(&d->transport)) {
-		*ret = transport_settings_ref(s->transport);
+	transport_settings_id(&d->transport, &s->transport_keys, id);
+	other = find_transport(s, id);
+	if (other) {
+		*ret = transport_settings_ref(other);
 		return 0;
 	}
-	err = transport_settings_load(&d->transport, &s->transport_keys, &made,
+	err = transport_settings_load(&d->transport, &s->transport_keys, ret,
 				      why);
 	if (err == -EINVAL)
 		return fail(reterr, d, why, "");
-	if (err)
-		return out_of_memory(reterr);
-	other = find_transport(s, made);
-	*ret = transport_settings_ref(other ? other : made);
-	transport_settings_unref(made);
-	return 0;
+	return err ? out_of_memory(reterr) : 0;
 }
 
 static int make_webhook(struct settings *s, struct draft *d,
@@ -669,6 +666,115 @@ static int finish(struct drafts *drafts, struct conf_error *reterr)
 	for (m = drafts->mounts; !err && m; m = m->next)
 		err = settings_mount(s, m->port, m->mountpoint);
 	return err;
+}
+
+/* ---- keys of a value ---- */
+
+static const struct {
+	const char *section;
+	const struct conf_directive *keys;
+} value_keys[] = {
+	{ "plugins", plugins_keys },
+	{ "vmq_webhooks", global_keys },
+};
+
+enum {
+	VALUE_KEYS = sizeof(value_keys) / sizeof(value_keys[0])
+};
+
+static size_t field_size(const struct conf_directive *d)
+{
+	size_t making = offsetof(struct settings, transport_keys);
+
+	if (d->offset >= making &&
+	    d->offset < making + sizeof(struct transport_keys))
+		return 0;
+	switch (d->type) {
+	case CONF_STR:
+		return sizeof(char *);
+	case CONF_BOOL:
+		return sizeof(bool);
+	case CONF_UINT:
+		return sizeof(uint32_t);
+	case CONF_CHOICE:
+		return sizeof(unsigned);
+	default:
+		return 0; /* it has no field */
+	}
+}
+
+static bool same_field(const struct conf_directive *d, const struct settings *a,
+		       const struct settings *b)
+{
+	const void *x = (const char *)a + d->offset;
+	const void *y = (const char *)b + d->offset;
+	const char *left, *right;
+
+	if (d->type != CONF_STR)
+		return memcmp(x, y, field_size(d)) == 0;
+	left = *(char *const *)x;
+	right = *(char *const *)y;
+	return left && right ? strcmp(left, right) == 0 : left == right;
+}
+
+void settings_compare_keys(const struct settings *a, const struct settings *b,
+			   void (*fn)(const char *key, void *arg), void *arg)
+{
+	char key[128];
+
+	for (int i = 0; i < VALUE_KEYS; i++) {
+		const struct conf_directive *d = value_keys[i].keys;
+
+		for (; d->name; d++) {
+			if (!field_size(d) || same_field(d, a, b))
+				continue;
+			snprintf(key, sizeof(key), "%s.%s",
+				 value_keys[i].section, d->name);
+			fn(key, arg);
+		}
+	}
+}
+
+static const struct conf_directive *find_field(const char *key)
+{
+	for (int i = 0; i < VALUE_KEYS; i++) {
+		const struct conf_directive *d = value_keys[i].keys;
+		size_t len = strlen(value_keys[i].section);
+
+		if (strncmp(key, value_keys[i].section, len) != 0 ||
+		    key[len] != '.')
+			continue;
+		for (; d->name; d++) {
+			if (strcmp(d->name, key + len + 1) == 0)
+				return d;
+		}
+	}
+	return NULL;
+}
+
+int settings_copy_key(struct settings *to, const struct settings *from,
+		      const char *key)
+{
+	const struct conf_directive *d = find_field(key);
+	const void *source;
+	void *field;
+	char *text;
+
+	if (!d || !field_size(d))
+		return 0;
+	source = (const char *)from + d->offset;
+	field = (char *)to + d->offset;
+	if (d->type != CONF_STR) {
+		memcpy(field, source, field_size(d));
+		return 0;
+	}
+	text = *(char *const *)source;
+	text = text ? strdup(text) : NULL;
+	if (!text && *(char *const *)source)
+		return -ENOMEM;
+	free(*(char **)field);
+	*(char **)field = text;
+	return 0;
 }
 
 /* ---- options ---- */

@@ -109,21 +109,6 @@ static void drop_pairs(const struct transport_keys *keys,
 			NULL;
 }
 
-bool transport_keys_unset(const struct transport_keys *keys)
-{
-	struct transport_keys copy = *keys;
-
-	for (int i = 0; i < TEXTS; i++) {
-		if (*text_at(&copy, i))
-			return false;
-	}
-	for (int i = 0; i < NUMBERS; i++) {
-		if (*number_at(&copy, i) != TRANSPORT_UNSET)
-			return false;
-	}
-	return true;
-}
-
 int transport_keys_copy(const struct transport_keys *keys,
 			struct transport_keys *ret)
 {
@@ -432,8 +417,9 @@ static int copy_texts(const struct transport_keys *all,
 }
 
 /* Of what was set, not of what is in the files. */
-static void make_id(struct transport_keys *all, struct transport_settings *t)
+static void make_id(const struct transport_keys *set, char ret[TRANSPORT_ID])
 {
+	struct transport_keys given = *set, *all = &given;
 	struct transport_keys none;
 	unsigned char digest[16];
 	crypto_generichash_state state;
@@ -441,7 +427,8 @@ static void make_id(struct transport_keys *all, struct transport_settings *t)
 
 	transport_keys_init(&none);
 	none = merge(&none, NULL);
-	none.depth = all->depth; /* has no effect */
+	all->depth = none.depth; /* has no effect */
+	ret[0] = '\0';
 	crypto_generichash_init(&state, NULL, 0, sizeof(digest));
 	for (int i = 0; i < TEXTS; i++) {
 		const char *text = *text_at(all, i);
@@ -461,7 +448,16 @@ static void make_id(struct transport_keys *all, struct transport_settings *t)
 	crypto_generichash_final(&state, digest, sizeof(digest));
 	sodium_memzero(&state, sizeof(state));
 	if (!is_default)
-		sodium_bin2hex(t->id, sizeof(t->id), digest, sizeof(digest));
+		sodium_bin2hex(ret, TRANSPORT_ID, digest, sizeof(digest));
+}
+
+void transport_settings_id(const struct transport_keys *keys,
+			   const struct transport_keys *defaults,
+			   char ret[TRANSPORT_ID])
+{
+	struct transport_keys all = merge(keys, defaults);
+
+	make_id(&all, ret);
 }
 
 static int load(struct transport_keys *all, struct transport_settings *t,
@@ -478,8 +474,7 @@ static int load(struct transport_keys *all, struct transport_settings *t,
 	t->way.lifetime_ms = all->connection_lifetime;
 	t->max_reply = all->max_reply;
 	t->depth_set = all->depth != TRANSPORT_UNSET;
-	all->depth = TRANSPORT_UNSET;
-	make_id(all, t);
+	make_id(all, t->id);
 	err = load_file("cafile", all->cafile, PEM_CERTIFICATE, &t->way.ca,
 			&unused, reterr);
 	if (!err)
@@ -509,6 +504,29 @@ int transport_settings_load(const struct transport_keys *keys,
 	else
 		*ret = t;
 	return err;
+}
+
+static bool same_file(const struct pool_file *a, const struct pool_file *b)
+{
+	return a->len == b->len &&
+	       (!a->len || memcmp(a->data, b->data, a->len) == 0);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* What is set in words and numbers, the id has. */
+bool transport_settings_equal(const struct transport_settings *a,
+			      const struct transport_settings *b)
+{
+	return a == b || (strcmp(a->id, b->id) == 0 &&
+			  same_file(&a->way.ca, &b->way.ca) &&
+			  same_file(&a->way.cert, &b->way.cert) &&
+			  same_file(&a->way.key, &b->way.key) &&
+			  same_file(&a->way.crl, &b->way.crl) &&
+			  same_text(a->way.key_password, b->way.key_password));
 }
 
 struct transport_settings *transport_settings_ref(struct transport_settings *t)

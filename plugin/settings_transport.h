@@ -28,9 +28,6 @@ struct transport_keys {
 void transport_keys_init(struct transport_keys *keys);
 void transport_keys_clear(struct transport_keys *keys); /* zeroes are fine */
 
-/* Whether none was set. */
-bool transport_keys_unset(const struct transport_keys *keys);
-
 /* Returns 0; or -ENOMEM, and `ret` is as after transport_keys_init(). */
 int transport_keys_copy(const struct transport_keys *keys,
 			struct transport_keys *ret);
@@ -105,6 +102,8 @@ extern const char *const transport_http_versions[];
 		TRANSPORT_UINT(owner, base, connection_lifetime, 0, 86400000,  \
 			       "ms")
 
+#define TRANSPORT_ID 40
+
 /* The immutable value. */
 struct transport_settings {
 	_Atomic unsigned refs; /* private */
@@ -112,11 +111,16 @@ struct transport_settings {
 	 * two endpoints; "" when no key was set to other than its default. For
 	 * comparison, not to be shown: a digest of secrets, too. The bytes of
 	 * files are not in it: with other ones it is the same endpoint. */
-	char id[40];
+	char id[TRANSPORT_ID];
 	struct pool_transport way; /* its pointers are its own */
 	uint32_t max_reply;
 	bool depth_set, crlfile_unused; /* to be warned about */
 };
+
+/* The id of what they come to: see below. */
+void transport_settings_id(const struct transport_keys *keys,
+			   const struct transport_keys *defaults,
+			   char ret[TRANSPORT_ID]);
 
 /* What `keys` and, where they set nothing, `defaults` (may be NULL) come to;
  * the files are read. Any thread. Returns 0 with one reference; or -ENOMEM,
@@ -125,6 +129,10 @@ int transport_settings_load(const struct transport_keys *keys,
 			    const struct transport_keys *defaults,
 			    struct transport_settings **ret,
 			    char reterr[static 256]);
+
+/* Whether both lead to the same endpoint by the same bytes. */
+bool transport_settings_equal(const struct transport_settings *a,
+			      const struct transport_settings *b);
 
 struct transport_settings *transport_settings_ref(struct transport_settings *t);
 void transport_settings_unref(struct transport_settings *t); /* or NULL */

@@ -153,22 +153,32 @@ static int find_server_name(struct transport *t)
 	return r;
 }
 
+/* Without TLS it does not matter, also when it changes. */
+static void forget_tls(struct pool_transport *o)
+{
+	o->ca = o->cert = o->key = o->crl = (struct pool_file){ NULL, 0 };
+	o->key_password = NULL;
+}
+
 int transport_create(struct transport **ret, const char *url,
 		     const struct pool_transport *opts)
 {
 	struct transport *t;
 	char why[128];
-	int r;
+	int r, copied;
 
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	atomic_init(&t->refs, 1);
 	t->crl_fd = -1;
+	r = url_parse(url, opts->server_name, &t->url, why);
 	t->opts = *opts;
-	r = copy_opts(&t->opts);
+	if (!t->url.tls)
+		forget_tls(&t->opts);
+	copied = copy_opts(&t->opts);
 	if (!r)
-		r = url_parse(url, t->opts.server_name, &t->url, why);
+		r = copied;
 	t->connect_to.data = t->url.connect_to;
 	if (!r)
 		r = find_server_name(t);

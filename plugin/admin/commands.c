@@ -56,6 +56,7 @@ static command_fn *const handlers[ADMIN_COMMAND_COUNT] = {
 	[ADMIN_PAUSE] = command_pause,
 	[ADMIN_RESUME] = command_resume,
 	[ADMIN_SESSION_DISCONNECT] = command_session_disconnect,
+	[ADMIN_RELOAD] = command_reload,
 };
 
 void admin_command_run(struct admin_commands *commands,

@@ -27,6 +27,7 @@ command_fn command_metrics_show;
 command_fn command_explain;
 command_fn command_status, command_test, command_pause, command_resume;
 command_fn command_session_disconnect;
+command_fn command_reload;
 
 /* Takes the reply's body. */
 void job_answer(const struct job *job, struct admin_reply reply);

@@ -80,6 +80,45 @@ void admin_log_warning(struct admin_commands *commands,
 	post_line(commands, LOG_LEVEL_WARN, peer, done, hook, endpoint, why);
 }
 
+struct reload_mail {
+	struct mail mail; /* first */
+	struct hooks *hooks;
+	struct admin_peer peer;
+	struct hooks_reload *reload;
+};
+
+static void log_reload_now(struct mail *self)
+{
+	struct reload_mail *mail = (struct reload_mail *)self;
+
+	hooks_log(mail->hooks, LOG_LEVEL_INFO,
+		  "admin: reload by uid %ld pid %ld", (long)mail->peer.uid,
+		  (long)mail->peer.pid);
+	hooks_log_reload(mail->hooks, mail->reload);
+	hooks_reload_free(mail->reload);
+	free(mail);
+}
+
+void admin_log_reload(struct admin_commands *commands,
+		      const struct admin_peer *peer,
+		      struct hooks_reload *reload)
+{
+	struct reload_mail *mail = calloc(1, sizeof(*mail));
+
+	if (mail) {
+		mail->mail.receive = log_reload_now;
+		mail->hooks = commands->hooks;
+		mail->peer = *peer;
+		mail->reload = reload;
+		if (mailbox_post(pool_owner_box(hooks_pool(commands->hooks)),
+				 &mail->mail) == 0)
+			return;
+	}
+	commands->unlogged++;
+	hooks_reload_free(reload);
+	free(mail);
+}
+
 /* " name=value", cut where it does not fit. */
 static void append(char *to, size_t size, const char *name, const char *value)
 {

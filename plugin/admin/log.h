@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include "plugin/admin/commands.h"
 
+struct hooks_reload;
 struct hooks_selection;
 
 /* Dispatcher's thread. `hook` NULL: of whichever. A line for which the broker's thread has no room is
@@ -25,6 +26,11 @@ void admin_log_warning(struct admin_commands *commands,
 /* Dispatcher's thread: what it has to say, cut at 768 bytes. Returns 0 or what
  * mailbox_post() does. */
 int admin_log_post(struct hooks *hooks, int level, const char *line);
+
+/* Likewise, with what came of it. Takes `reload`. */
+void admin_log_reload(struct admin_commands *commands,
+		      const struct admin_peer *peer,
+		      struct hooks_reload *reload);
 
 /* Broker's thread. */
 void admin_log_cleared(struct hooks *hooks, const struct admin_peer *peer,

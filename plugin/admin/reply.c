@@ -17,7 +17,7 @@ static struct admin_reply finish(unsigned status, struct json_writer *w)
 struct admin_reply admin_reply_text(const char *fmt, ...)
 {
 	struct json_writer w = JSON_WRITER_INIT;
-	char text[512];
+	char text[ADMIN_TEXT_LEN];
 	va_list ap;
 
 	va_start(ap, fmt);

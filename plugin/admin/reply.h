@@ -23,7 +23,8 @@ struct admin_reply {
 /* {"text":"Done","type":"text"} */
 struct admin_reply admin_reply_done(void);
 
-/* {"text":...,"type":"text"} */
+/* {"text":...,"type":"text"}, cut at ADMIN_TEXT_LEN bytes. */
+#define ADMIN_TEXT_LEN 8192
 struct admin_reply admin_reply_text(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
 

@@ -82,6 +82,10 @@ const struct admin_command_def admin_command_table[ADMIN_COMMAND_COUNT] = {
 			   BIT(ADMIN_MOUNTPOINT) | BIT(ADMIN_CLEANUP),
 		.usage = "session disconnect client-id=<id> [username=<name>]",
 	},
+	[ADMIN_RELOAD] = {
+		.words = { "webhooks", "reload" },
+		.usage = "reload",
+	},
 };
 
 enum arg_type {

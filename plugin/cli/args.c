@@ -1,5 +1,6 @@
 #include "plugin/cli/args.h"
 
+#include "plugin/cli/check.h"
 #include "plugin/cli/usage.h"
 
 /* ---- the table ---- */
@@ -185,6 +186,22 @@ static const char usage_session_disconnect[] =
 	"  both. Their wills are sent; their sessions stay for as long as\n"
 	"  they asked for.\n" EVERYWHERE;
 
+static const char usage_reload[] =
+	"Usage: vmq-admin webhooks reload\n\n"
+	"  Read the configuration file again, and the files that it names,\n"
+	"  as SIGHUP does. If anything is wrong with it the webhooks stay as\n"
+	"  they are. What was registered by command stays.\n" EVERYWHERE;
+
+static const char usage_check[] =
+	"Usage: vmq-admin check <file>\n\n"
+	"  See whether a configuration file is as it has to be, and the files\n"
+	"  that it names, without a broker. What is wrong is told as the\n"
+	"  broker's log would tell it, with exit code 1. Run it as the user\n"
+	"  that the broker runs as.\n\n"
+	"Options\n\n"
+	"  --help\n"
+	"     This text.\n";
+
 static const struct command commands[] = {
 	{ .words = { "webhooks", "show" },
 	  .details = true,
@@ -240,6 +257,15 @@ static const struct command commands[] = {
 	  .changes = true,
 	  .usage = usage_session_disconnect,
 	  .summary = "Part from a client" },
+	{ .words = { "webhooks", "reload" },
+	  .changes = true,
+	  .usage = usage_reload,
+	  .summary = "Read the configuration again" },
+	{ .words = { "check" },
+	  .operand = "<file>",
+	  .run = check_file,
+	  .usage = usage_check,
+	  .summary = "Judge a configuration file, without a broker" },
 };
 
 enum {

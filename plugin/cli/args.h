@@ -27,6 +27,8 @@ enum format {
 	FORMAT_CSV,
 };
 
+struct args;
+
 struct command {
 	const char *words[4]; /* ends with NULL */
 	const char *keys[3];  /* it cannot do without; likewise */

@@ -2,7 +2,8 @@
  * vmq-admin - VerneMQ's command-line tool, for the webhooks of a Mosquitto.
  *
  * A command line becomes a request on the broker's admin socket, its answer
- * a table. Everything is judged and done in the broker.
+ * a table. Everything is judged and done in the broker, but for what needs
+ * none.
  */
 #include <stdlib.h>
 #include <string.h>

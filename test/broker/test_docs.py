@@ -9,6 +9,7 @@ import tempfile
 from host import BrokerTest, ROOT, admin_tool, plugin_path
 
 INSTALLED = "/usr/local/lib/mosquitto/vmq_webhooks.so"
+CONFIGURED = "/etc/mosquitto/vmq_webhooks.conf"
 
 
 def page(name):
@@ -38,6 +39,8 @@ class Commands(BrokerTest):
                     for line in f.splitlines()]
         self.assertGreater(len(commands), 10)
         for command in commands:
+            command = command.replace(CONFIGURED, os.path.join(
+                ROOT, "docs/examples/vmq_webhooks.conf"))
             done = subprocess.run(["bash", "-c", command], env=env,
                                   capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, command + done.stderr)

@@ -39,6 +39,8 @@ static struct pool_times times;
 int64_t *fake_pool_clock_us;
 uint32_t fake_pool_drain_ms;
 struct pool_endpoint_opts fake_pool_opts;
+static char names[FAKE_POOL_MAX][128];
+static size_t names_count;
 
 void fake_pool_reset(void)
 {
@@ -177,7 +179,20 @@ int pool_configure(struct pool *pool, const struct pool_endpoint_opts *eps,
 	(void)pool;
 	if (n)
 		fake_pool_opts = eps[0];
+	names_count = 0;
+	for (size_t i = 0; i < n && i < FAKE_POOL_MAX; i++)
+		snprintf(names[names_count++], sizeof(names[0]), "%s",
+			 eps[i].name);
 	return 0;
+}
+
+bool fake_pool_knows(const char *endpoint)
+{
+	for (size_t i = 0; i < names_count; i++) {
+		if (strcmp(names[i], endpoint) == 0)
+			return true;
+	}
+	return false;
 }
 
 int pool_submit(struct pool *pool, const struct pool_request *req,

@@ -61,6 +61,9 @@ extern uint32_t fake_pool_drain_ms;
 /* What was last configured. */
 extern struct pool_endpoint_opts fake_pool_opts;
 
+/* Whether this endpoint is among what was last configured. */
+bool fake_pool_knows(const char *endpoint);
+
 void fake_pool_reset(void);
 
 #endif /* TEST_REPLAY_FAKE_POOL_H */

