@@ -338,19 +338,28 @@ int settings_register_list(const struct settings *s,
 	return err;
 }
 
+static int keep(struct settings *s, const struct webhook *w,
+		struct conf_error *reterr)
+{
+	if (!w->registration || settings_find(s, w->hook, w->endpoint))
+		return 0;
+	if (s->webhooks < SETTINGS_WEBHOOKS_MAX)
+		return add_or_skip(s, w->registration, NULL, NULL, reterr);
+	snprintf(reterr->text, sizeof(reterr->text),
+		 "more than %d webhooks with those that were registered at "
+		 "run time: deregister some",
+		 SETTINGS_WEBHOOKS_MAX);
+	return -EINVAL;
+}
+
 int settings_keep_runtime(struct settings *s, const struct settings *old,
 			  struct conf_error *reterr)
 {
 	int err = 0;
 
 	for (int h = 0; h < HOOK_COUNT; h++) {
-		for (size_t i = 0; !err && i < old->chained[h]; i++) {
-			const struct webhook *w = &old->chain[h][i];
-
-			if (w->registration)
-				err = add_or_skip(s, w->registration, NULL,
-						  NULL, reterr);
-		}
+		for (size_t i = 0; !err && i < old->chained[h]; i++)
+			err = keep(s, &old->chain[h][i], reterr);
 	}
 	return err;
 }

@@ -109,21 +109,6 @@ static void drop_pairs(const struct transport_keys *keys,
 			NULL;
 }
 
-bool transport_keys_unset(const struct transport_keys *keys)
-{
-	struct transport_keys copy = *keys;
-
-	for (int i = 0; i < TEXTS; i++) {
-		if (*text_at(&copy, i))
-			return false;
-	}
-	for (int i = 0; i < NUMBERS; i++) {
-		if (*number_at(&copy, i) != TRANSPORT_UNSET)
-			return false;
-	}
-	return true;
-}
-
 int transport_keys_copy(const struct transport_keys *keys,
 			struct transport_keys *ret)
 {

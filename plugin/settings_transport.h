@@ -28,9 +28,6 @@ struct transport_keys {
 void transport_keys_init(struct transport_keys *keys);
 void transport_keys_clear(struct transport_keys *keys); /* zeroes are fine */
 
-/* Whether none was set. */
-bool transport_keys_unset(const struct transport_keys *keys);
-
 /* Returns 0; or -ENOMEM, and `ret` is as after transport_keys_init(). */
 int transport_keys_copy(const struct transport_keys *keys,
 			struct transport_keys *ret);

@@ -18,7 +18,7 @@ import threading
 import unittest
 
 from endpoint import DENY, OK, Delay, Drop, Stall, kept
-from host import ALL, AUTH, BrokerTest, endpoint_conf
+from host import ALL, AUTH, BrokerTest, endpoint_conf, file_text
 from servers import Servers
 
 DONE = {"text": "Done", "type": "text"}
@@ -727,3 +727,43 @@ class Persist(Registering):
         self.assertIn("http://h/", self.saved(b))
         stall.release()
         c.wait("PUBACK")
+
+
+class Reload(Registering):
+    """What is registered outlives a reload, with what it was given."""
+
+    def test_options_stay(self):
+        asked, ep = self.endpoint(name="asked"), self.endpoint()
+        conf = endpoint_conf(asked.url, AUTH, "a")
+        b = self.broker(
+            plugin_lines=["plugin @PLUGIN@",
+                          "plugin_opt_vmq_webhooks.admin_socket "
+                          "@DIR@/admin.sock",
+                          "plugin_opt_config_file @DIR@/hooks.conf"],
+            files={"hooks.conf": file_text(conf)})
+        self.put(b, "on_publish", ep.url, "--header.X-Key=own",
+                 "--retries=7")
+        conf["vmq_webhooks.header.X-All"] = "all"
+        b.write("hooks.conf", file_text(conf))
+        self.assertEqual(b.admin("reload").returncode, 0)
+        self.assertEqual(self.shown(b)["on_publish", ep.url],
+                         "--retries=7 --header.X-Key=*** "
+                         "--header.X-All=***")
+        c = self.online(b, "c1")
+        c.publish("t", "x", 1)
+        r = ep.wait_for("on_publish")
+        self.assertEqual((r.header("X-Key"), r.header("X-All")),
+                         ("own", "all"))
+
+    def test_a_file_that_is_gone(self):
+        """Is as wrong as in the configuration: nothing changes."""
+        b = self.broker(files={"secret": SECRET})
+        self.put(b, "on_publish", "http://h/",
+                 "--secret_file=" + b.path("secret"))
+        before = self.rows(b, "--all", "--origin")
+        os.remove(b.path("secret"))
+        done = b.admin("reload")
+        self.assertEqual(done.returncode, 1)
+        self.has(done.stderr, "hook=on_publish endpoint=http://h/: "
+                 "--secret_file: ")
+        self.assertEqual(self.rows(b, "--all", "--origin"), before)
