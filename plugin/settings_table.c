@@ -566,10 +566,6 @@ static int make_transport(const struct settings *s, const struct draft *d,
 	char why[256] = "", id[TRANSPORT_ID];
 	int err;
 
-	if (transport_keys_unset(&d->transport)) {
-		*ret = transport_settings_ref(s->transport);
-		return 0;
-	}
 	transport_settings_id(&d->transport, &s->transport_keys, id);
 	other = find_transport(s, id);
 	if (other) {

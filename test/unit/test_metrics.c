@@ -474,8 +474,8 @@ static void a_text_has_a_ceiling(void **state)
 
 	assert_non_null(url);
 	load(f, NULL, 0);
-	for (int i = 0; i < 10; i++) {
-		snprintf(url, 65536, "http://h/%d/%060000d", i, 0);
+	for (int i = 0; i < 60; i++) {
+		snprintf(url, 65536, "http://h/%d/%015000d", i, 0);
 		change(f, HOOK_AUTH_ON_PUBLISH, url, true);
 	}
 	assert_int_equal(metrics_text(f->hooks, &text, &len), -EFBIG);
