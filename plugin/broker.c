@@ -184,6 +184,8 @@ static void watch_no_longer(struct plugin *p)
 
 void broker_drop_kept(struct plugin *p)
 {
+	if (!p->kept.verdict)
+		return;
 	verdict_unref(p->kept.verdict);
 	free(p->kept.topic);
 	memset(&p->kept, 0, sizeof(p->kept));
@@ -191,6 +193,8 @@ void broker_drop_kept(struct plugin *p)
 
 void broker_drop_passing(struct plugin *p)
 {
+	if (!p->passing.topic)
+		return;
 	host_properties_clear(&p->passing.properties);
 	p->passing.topic = NULL;
 }
@@ -214,8 +218,10 @@ const struct verdict *broker_take(struct plugin *p, int event,
 {
 	const struct verdict *v = NULL;
 
-	if (p->kept.verdict && p->kept.event == event &&
-	    p->kept.client == client && strcmp(p->kept.topic, topic) == 0)
+	if (!p->kept.verdict)
+		return NULL;
+	if (p->kept.event == event && p->kept.client == client &&
+	    strcmp(p->kept.topic, topic) == 0)
 		v = verdict_ref(p->kept.verdict);
 	broker_drop_kept(p);
 	return v;
@@ -259,7 +265,8 @@ void broker_enter(struct plugin *p, enum hook_id may_join,
 	hooks_refresh(p->hooks);
 	if (shutdown_signals.seen)
 		hooks_shut_down(p->hooks);
-	if (!gather_fits(p->gather, may_join, client))
+	if (!gather_empty(p->gather) &&
+	    !gather_fits(p->gather, may_join, client))
 		broker_flush_gathered(p);
 	do_without_ticks(p);
 }

@@ -9,11 +9,12 @@
 const char *broker_mountpoint(const struct plugin *p,
 			      const struct mosquitto *client)
 {
+	const struct settings *s = hooks_settings_now(p->hooks);
 	unsigned port = 0;
 
-	if (mosquitto_client_port)
+	if (s->mounts_count && mosquitto_client_port)
 		port = (unsigned)mosquitto_client_port(client);
-	return settings_mountpoint(hooks_settings_now(p->hooks), port);
+	return settings_mountpoint(s, port);
 }
 
 const char *broker_bare_topic(const struct plugin *p,

@@ -272,8 +272,9 @@ int broker_on_deliver(int event, void *data, void *userdata);
 int broker_on_auth_start(int event, void *data, void *userdata);
 int broker_on_auth_continue(int event, void *data, void *userdata);
 
-/* Of ACL_CHECK, by access. */
-int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed);
+/* Of ACL_CHECK, by access; `c` is the client's entry. */
+int broker_acl_publish(struct plugin *p, struct client *c,
+		       struct mosquitto_evt_acl_check *ed);
 int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed);
 int broker_acl_unsubscribe(struct plugin *p,
 			   struct mosquitto_evt_acl_check *ed);

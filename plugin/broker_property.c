@@ -201,6 +201,8 @@ static int read_one(const struct readers *r, const mosquitto_property *p,
 
 void host_properties_clear(struct host_properties *p)
 {
+	if (!p->list)
+		return;
 	for (size_t i = 0; i < p->count; i++) {
 		free((void *)p->list[i].name.data);
 		free((void *)p->list[i].text.data);

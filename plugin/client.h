@@ -78,6 +78,9 @@ struct client_table {
 	void (*unknow)(void *arg, const char *id);
 	void *arg;
 	struct client *all;
+	/* Found last, and asked for again more often than not; NULL, or one of
+	 * `all`: whoever leaves the table is taken out of here, too. */
+	struct client *last;
 	struct client *pending; /* by ticket */
 	struct client *doomed;
 	struct client *offline_ids; /* the same, by id */

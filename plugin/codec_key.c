@@ -2,6 +2,11 @@
 #include <string.h>
 #include "plugin/codec.h"
 
+enum {
+	NUMBER_MAX = 1 + sizeof(uint64_t),
+	WIDE = 0xff, /* the byte before a number that takes more than one */
+};
+
 /*
  * siphash takes its message in one piece; so that no question is too long
  * and nothing is allocated, what does not fit is hashed and its digest takes
@@ -9,8 +14,8 @@
  * before. Without the secret nobody can make a block that begins so.
  */
 struct digest {
-	uint8_t block[1024];
-	size_t used, most;
+	uint8_t block[1024]; /* there always is room for one more number */
+	size_t used;
 	const uint8_t *secret;
 };
 
@@ -22,44 +27,52 @@ static void fold(struct digest *d)
 
 	crypto_shorthash_siphashx24(hash, d->block, d->used, d->secret);
 	memcpy(d->block, hash, sizeof(hash));
-	if (d->used > d->most)
-		d->most = d->used;
 	d->used = sizeof(hash);
+}
+
+static size_t room(const struct digest *d)
+{
+	return sizeof(d->block) - NUMBER_MAX - d->used;
 }
 
 static void feed(struct digest *d, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 
-	while (len) {
-		size_t n = sizeof(d->block) - d->used;
+	while (len > room(d)) {
+		size_t n = room(d);
 
-		if (n > len)
-			n = len;
 		memcpy(d->block + d->used, p, n);
 		d->used += n;
 		p += n;
 		len -= n;
-		if (d->used == sizeof(d->block))
-			fold(d);
+		fold(d);
 	}
+	memcpy(d->block + d->used, p, len);
+	d->used += len;
 }
 
-/* Most of what is fed are numbers, and nearly always there is room. */
+/* Most are small, and what is short is hashed soon. */
 static void feed_number(struct digest *d, uint64_t number)
 {
-	if (sizeof(d->block) - d->used <= sizeof(number)) {
-		feed(d, &number, sizeof(number));
-		return;
+	uint8_t *at = d->block + d->used;
+
+	if (number < WIDE) {
+		*at = (uint8_t)number;
+		d->used++;
+	} else {
+		*at = WIDE;
+		memcpy(at + 1, &number, sizeof(number));
+		d->used += NUMBER_MAX;
 	}
-	memcpy(d->block + d->used, &number, sizeof(number));
-	d->used += sizeof(number);
+	if (d->used > sizeof(d->block) - NUMBER_MAX)
+		fold(d);
 }
 
-/* The length first; of what is absent, one that nothing has. */
+/* The length first, and one more: 0 is what is absent. */
 static void feed_bytes(struct digest *d, struct bytes b)
 {
-	feed_number(d, b.data ? b.len : UINT64_MAX);
+	feed_number(d, b.data ? b.len + 1 : 0);
 	if (b.data)
 		feed(d, b.data, b.len);
 }
@@ -85,7 +98,8 @@ static void feed_properties(struct digest *d, const struct event *ev)
 	for (size_t i = 0; i < ev->properties_count; i++) {
 		const struct property *p = &ev->properties[i];
 
-		feed_number(d, (uint64_t)p->id << 32 | p->number);
+		feed_number(d, (unsigned)p->id);
+		feed_number(d, p->number);
 		feed_bytes(d, p->name);
 		feed_bytes(d, p->text);
 	}
@@ -110,11 +124,12 @@ void codec_key(const struct event *ev, const char *endpoint,
 {
 	struct digest d;
 
-	d.used = d.most = 0;
+	d.used = 0;
 	d.secret = secret;
 	feed_bytes(&d, bytes_of(endpoint));
-	feed_number(&d, (uint64_t)ev->hook << 32 | (unsigned)ev->qos << 2 |
-				(unsigned)ev->clean << 1 | ev->retain);
+	feed_number(&d, (uint64_t)ev->hook);
+	feed_number(&d, (unsigned)ev->qos << 2 | (unsigned)ev->clean << 1 |
+				ev->retain);
 	feed_bytes(&d, ev->mountpoint);
 	feed_bytes(&d, ev->client_id);
 	feed_bytes(&d, ev->username);
@@ -124,9 +139,10 @@ void codec_key(const struct event *ev, const char *endpoint,
 	feed_topics(&d, ev);
 	feed_properties(&d, ev);
 	feed_listener(&d, ev->listener);
-	fold(&d);
-	memcpy(ret, d.block, CODEC_KEY_LEN);
-	sodium_memzero(d.block, d.most);
+	crypto_shorthash_siphashx24(ret, d.block, d.used, secret);
+	/* secrets, or what may be */
+	if (ev->password.data || ev->properties_count)
+		sodium_memzero(d.block, sizeof(d.block));
 }
 
 uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16])
@@ -136,13 +152,12 @@ uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16])
 
 	if (!name.data)
 		return 0;
-	d.used = d.most = 0;
+	d.used = 0;
 	d.secret = secret;
 	/* no key begins so: that would be the length of an endpoint */
-	feed_number(&d, UINT64_MAX - 1);
+	feed_number(&d, UINT64_MAX);
 	feed(&d, name.data, name.len);
 	fold(&d);
 	memcpy(&tag, d.block, sizeof(tag));
-	sodium_memzero(d.block, d.most);
 	return tag ? tag : 1;
 }
