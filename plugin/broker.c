@@ -313,16 +313,29 @@ static struct bytes told_mountpoint(const char *mountpoint)
 	return (struct bytes){ mountpoint, len };
 }
 
-struct event broker_event(const struct plugin *p,
-			  const struct mosquitto *client, enum hook_id hook)
+static struct event event_of(const struct plugin *p,
+			     const struct mosquitto *client, const char *id,
+			     enum hook_id hook)
 {
 	return (struct event){
 		.hook = hook,
 		.mountpoint = told_mountpoint(broker_mountpoint(p, client)),
-		.client_id = bytes_of(mosquitto_client_id(client)),
+		.client_id = bytes_of(id),
 		.username = bytes_of(mosquitto_client_username(client)),
 		.peer_addr = bytes_of(mosquitto_client_address(client)),
 	};
+}
+
+struct event broker_event(const struct plugin *p,
+			  const struct mosquitto *client, enum hook_id hook)
+{
+	return event_of(p, client, mosquitto_client_id(client), hook);
+}
+
+struct event broker_event_of(const struct plugin *p, const struct client *c,
+			     enum hook_id hook)
+{
+	return event_of(p, c->ptr, c->id, hook);
 }
 
 /* ---- the loop ---- */

@@ -31,7 +31,8 @@ void deliver_told(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 	if (p->passing.topic == ed->topic)
 		properties = p->passing.properties;
 	m = message_checked(ed, topic, &properties);
-	ev = message_event(p, ed->client, hook, &m);
+	ev = broker_event(p, ed->client, hook);
+	message_tell(&m, &ev);
 	hook_tell(p->hooks, &ev);
 }
 
@@ -138,7 +139,8 @@ int broker_on_deliver(int event, void *data, void *userdata)
 	}
 	message_properties(p, ed->properties, &properties);
 	m = message_passing(ed, topic, &properties);
-	ev = message_event(p, ed->client, hook, &m);
+	ev = broker_event(p, ed->client, hook);
+	message_tell(&m, &ev);
 	if (hooks_block(p->hooks, hook))
 		ask(p, ed, &ev);
 	else

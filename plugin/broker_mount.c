@@ -21,8 +21,11 @@ const char *broker_bare_topic(const struct plugin *p,
 			      const struct mosquitto *client, const char *topic)
 {
 	const char *mountpoint = broker_mountpoint(p, client);
-	size_t len = strlen(mountpoint);
+	size_t len;
 
+	if (!*mountpoint)
+		return topic;
+	len = strlen(mountpoint);
 	return strncmp(topic, mountpoint, len) == 0 ? topic + len : NULL;
 }
 

@@ -100,6 +100,9 @@ bool broker_is_m5(const struct mosquitto *client);
 /* Who it is: hook, names, mountpoint, peer. Borrowed from the broker. */
 struct event broker_event(const struct plugin *p,
 			  const struct mosquitto *client, enum hook_id hook);
+/* The same, under the id that we know it by. */
+struct event broker_event_of(const struct plugin *p, const struct client *c,
+			     enum hook_id hook);
 
 /* The prefix that the client's listener adds to topics, "" without one; and a
  * topic or filter without it, NULL when it does not begin with it: then it is
@@ -150,10 +153,9 @@ struct message message_passing(const struct mosquitto_evt_message *ed,
 			       const char *topic,
 			       const struct host_properties *properties);
 
-/* `m` as an event of `hook`, and as a reply changes it. */
-struct event message_event(const struct plugin *p,
-			   const struct mosquitto *client, enum hook_id hook,
-			   const struct message *m);
+/* The event `ev` is about `m`. */
+void message_tell(const struct message *m, struct event *ev);
+/* `m` as a reply changes it. */
 struct message message_changed(const struct message *m,
 			       const struct verdict *v);
 /* Put another payload in the place of the event's, from the broker's memory,
@@ -164,8 +166,8 @@ bool message_set_payload(struct mosquitto_evt_message *ed,
  * then the message is lost, which is logged. */
 int message_publish(struct plugin *p, const struct mosquitto *client,
 		    const struct message *m);
-/* Read properties for a message; without readers they are none, and that is
- * said once. */
+/* Read properties, `from` may be NULL, into `ret`, which is empty; without
+ * readers they are none, and that is said once. */
 void message_properties(struct plugin *p, const mosquitto_property *from,
 			struct host_properties *ret);
 

@@ -46,8 +46,8 @@ static void tell_publish(struct plugin *p, const struct client *c,
 
 	if (!hooks_has(p->hooks, hook))
 		return;
-	ev = message_event(p, c->ptr, hook, m);
-	ev.client_id = bytes_of(c->id);
+	ev = broker_event_of(p, c, hook);
+	message_tell(m, &ev);
 	hook_tell(p->hooks, &ev);
 }
 
@@ -122,12 +122,11 @@ static int decide(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 		  const struct client *c, const struct message *m, bool will)
 {
 	enum hook_id hook = broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5);
+	struct event ev = broker_event_of(p, c, hook);
 	const struct verdict *v;
-	struct event ev;
 	int rc;
 
-	ev = message_event(p, ed->client, hook, m);
-	ev.client_id = bytes_of(c->id);
+	message_tell(m, &ev);
 	ev.sent_username = bytes_of(c->sent_name);
 	ev.will = will;
 	hook_ask(p->hooks, &ev, false, &v, NULL);

@@ -53,8 +53,3 @@ int settings_slot_swap(struct settings_slot *slot, const struct settings *old,
 	settings_unref(drop);
 	return err;
 }
-
-unsigned settings_slot_version(const struct settings_slot *slot)
-{
-	return atomic_load_explicit(&slot->version, memory_order_acquire);
-}

@@ -9,6 +9,7 @@
 #define PLUGIN_SETTINGS_SLOT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "plugin/settings.h"
 
 struct settings_slot {
@@ -36,6 +37,9 @@ int settings_slot_swap(struct settings_slot *slot, const struct settings *old,
 
 /* Differs from what it returned before as soon as other settings are in
  * force: cheap enough for every callback. */
-unsigned settings_slot_version(const struct settings_slot *slot);
+static inline unsigned settings_slot_version(const struct settings_slot *slot)
+{
+	return atomic_load_explicit(&slot->version, memory_order_acquire);
+}
 
 #endif /* PLUGIN_SETTINGS_SLOT_H */
