@@ -65,6 +65,9 @@ struct shelf {
 	uint64_t bytes, max_bytes; /* of entries and tables */
 };
 
+/* A shelf_find() of this key follows soon: fetch what it reads first. */
+void shelf_expect(const struct shelf *shelf, const uint8_t *key);
+
 /* NULL when it is not there. */
 struct entry *shelf_find(const struct shelf *shelf, const uint8_t *key);
 

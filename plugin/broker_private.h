@@ -133,7 +133,7 @@ void broker_drop_passing(struct plugin *p);
 void broker_flush_gathered(struct plugin *p);
 
 void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+	__attribute__((cold, format(printf, 3, 4)));
 
 /* A message as the core knows it. Borrowed. */
 struct message {

@@ -62,12 +62,15 @@ const struct verdict *kept_find(struct question *q)
 	const struct verdict *v;
 	enum cache_result result;
 	const void *value;
+	int64_t now_ms;
 
 	if (q->looked_up || !hook_table[q->ev->hook].cacheable)
 		return NULL;
 	q->looked_up = true;
 	name_question(q);
-	result = cache_get(hooks->cache, &q->kept, hooks_now_ms(hooks), &value);
+	cache_expect(hooks->cache, q->kept.key);
+	now_ms = hooks_now_ms(hooks);
+	result = cache_get(hooks->cache, &q->kept, now_ms, &value);
 	if (result == CACHE_MISS) {
 		name_asker(q);
 		return NULL;

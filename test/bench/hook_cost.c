@@ -7,6 +7,8 @@
  *
  * --fill N   ask about N topics, one after the other, each for the first time
  * --draw N   then ask N times about one of them, drawn uniformly
+ * --evict N  before each of those write to N KiB of memory, so that code and
+ *            data come from as far away as after a broker's other work
  *
  * Without either it only starts the plugin: the exit status says whether it
  * took the options. Prints one JSON object; `cpu` is what the broker's thread
@@ -14,6 +16,7 @@
  * after each tenth of the fill.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "test/bench/fake_host.h"
 
@@ -21,6 +24,7 @@ enum {
 	BATCH = 1000, /* draws between two means */
 	TICK = 100,   /* calls between two turns of the loop */
 	TENTHS = 10,
+	LINE = 64, /* of the processor's caches */
 };
 
 static const char payload[] = "0123456789abcdef0123456789abcdef";
@@ -28,7 +32,8 @@ static const char payload[] = "0123456789abcdef0123456789abcdef";
 struct run {
 	const char *plugin;
 	struct text_list options;
-	int64_t fill, draw;
+	int64_t fill, draw, evict;
+	unsigned char *evicted;
 	uint64_t refused, state;
 	struct samples miss, miss_cpu, hit, hit_batches;
 	struct samples message, message_batches;
@@ -105,6 +110,12 @@ static void batch_add(struct batches *b, int64_t ns)
 	b->sum = b->count = 0;
 }
 
+static void evict(struct run *run)
+{
+	for (int64_t i = 0; i < run->evict * 1024; i += LINE)
+		run->evicted[i]++;
+}
+
 static void draw_all(struct run *run)
 {
 	struct batches hits = { .means = &run->hit_batches };
@@ -115,6 +126,7 @@ static void draw_all(struct run *run)
 		char topic[64];
 
 		topic_of(topic, sizeof(topic), draw(run) % (uint64_t)run->fill);
+		evict(run);
 		ns = ask(run, topic);
 		samples_add(&run->hit, ns);
 		batch_add(&hits, ns);
@@ -172,6 +184,9 @@ static void report(struct run *run)
 /* All of it now, so that what grows later is the plugin's. */
 static int reserve(struct run *run)
 {
+	run->evicted = calloc((size_t)run->evict + 1, 1024);
+	if (!run->evicted)
+		return -1;
 	if (samples_reserve(&run->miss, (size_t)run->fill + 1) != 0 ||
 	    samples_reserve(&run->miss_cpu, (size_t)run->fill + 1) != 0 ||
 	    samples_reserve(&run->hit, (size_t)run->draw + 1) != 0 ||
@@ -191,6 +206,7 @@ int main(int argc, char **argv)
 		{ "opt", OPTION_LIST, &run.options },
 		{ "fill", OPTION_NUMBER, &run.fill },
 		{ "draw", OPTION_NUMBER, &run.draw },
+		{ "evict", OPTION_NUMBER, &run.evict },
 		{ 0 },
 	};
 
@@ -210,5 +226,6 @@ int main(int argc, char **argv)
 	samples_clear(&run.hit_batches);
 	samples_clear(&run.message);
 	samples_clear(&run.message_batches);
+	free(run.evicted);
 	return 0;
 }
