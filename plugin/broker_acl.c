@@ -38,10 +38,13 @@ static int check_read(struct plugin *p, const struct mosquitto *client)
 /* What a READ check tells by the way: somebody gets a message, or would. */
 static int on_read(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 {
-	struct client *c = broker_client(p, ed->client);
 	int rc = check_read(p, ed->client);
+	struct client *c;
 
 	broker_drop_kept(p);
+	if (p->host.v21 && !hooks_has(p->hooks, HOOK_ON_OFFLINE_MESSAGE))
+		return rc;
+	c = broker_client(p, ed->client);
 	if (!c)
 		return rc;
 	if (c->state == CLIENT_OFFLINE)

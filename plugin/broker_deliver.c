@@ -116,17 +116,20 @@ int broker_on_deliver(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_message *ed = data;
 	struct plugin *p = userdata;
-	struct client *c = broker_client(p, ed->client);
 	struct host_properties properties = { 0 };
 	enum hook_id hook;
+	struct client *c;
 	const char *topic;
 	struct message m;
 	struct event ev;
 
 	(void)event;
 	hook = broker_hook(HOOK_ON_DELIVER, broker_is_m5(ed->client));
+	if (!hooks_has(p->hooks, hook) || !is_told(ed->topic))
+		return MOSQ_ERR_SUCCESS;
 	/* Bridges are no clients of ours. */
-	if (!c || !hooks_has(p->hooks, hook) || !is_told(ed->topic))
+	c = broker_client(p, ed->client);
+	if (!c)
 		return MOSQ_ERR_SUCCESS;
 	topic = broker_bare_topic(p, ed->client, ed->topic);
 	if (!topic)

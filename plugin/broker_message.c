@@ -126,7 +126,7 @@ void message_properties(struct plugin *p, const mosquitto_property *from,
 
 	if (!from)
 		return;
-	err = host_properties_read(from, ret);
+	err = host_properties_read(&p->readers, from, ret);
 	if (!err || p->properties_missed)
 		return;
 	p->properties_missed = true;

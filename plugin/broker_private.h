@@ -51,6 +51,7 @@ struct plugin {
 	mosquitto_plugin_id_t *id;
 	struct host host;
 	struct host_x509 x509; /* once it was needed */
+	struct host_readers readers;
 	enum mounts mounts;
 	struct broker_ops ops;
 	pthread_t thread;    /* the broker's */
