@@ -46,7 +46,8 @@ PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 # gcc clears and copies structs of more than some 100 bytes with `rep stos` and
 # `rep movs`, which take longer to begin than to do it in plain stores. Other
 # compilers and processors have no such option, and no such need.
-STRINGOPS := -mstringop-strategy=unrolled_loop
+STRINGOPS := $(foreach op,memset memcpy,\
+	       -m$(op)-strategy=unrolled_loop:512:noalign$(comma)libcall:-1:noalign)
 STRINGOPS := $(shell $(CC) $(STRINGOPS) -E -xc /dev/null >/dev/null 2>&1 && \
 	       echo $(STRINGOPS))
 
