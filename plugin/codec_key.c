@@ -139,15 +139,13 @@ static uint8_t *feed_listener(struct digest *d, uint8_t *at,
 	return feed_number(d, at, (uint64_t)info->port);
 }
 
-void codec_key(const struct event *ev, const char *endpoint,
-	       const uint8_t secret[static 16],
+void codec_key(const struct event *ev, const uint8_t secret[static 16],
 	       uint8_t ret[static CODEC_KEY_LEN])
 {
 	struct digest d;
 	uint8_t *at = d.block;
 
 	d.secret = secret;
-	at = feed_bytes(&d, at, bytes_of(endpoint));
 	at = feed_number(&d, at, (uint64_t)ev->hook);
 	at = feed_number(&d, at,
 			 (unsigned)ev->qos << 2 | (unsigned)ev->clean << 1 |
@@ -168,6 +166,18 @@ void codec_key(const struct event *ev, const char *endpoint,
 		sodium_memzero(d.block, sizeof(d.block));
 }
 
+void codec_secret_of(const char *endpoint, const uint8_t secret[static 16],
+		     uint8_t ret[static 16])
+{
+	struct digest d;
+	uint8_t *at = d.block;
+
+	d.secret = secret;
+	at = feed_bytes(&d, at, bytes_of(endpoint));
+	fold(&d, at);
+	memcpy(ret, d.block, CODEC_KEY_LEN);
+}
+
 uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16])
 {
 	uint64_t tag = 0;
@@ -177,7 +187,7 @@ uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16])
 	if (!name.data)
 		return 0;
 	d.secret = secret;
-	/* no key begins so: that would be the length of an endpoint */
+	/* no endpoint is that long */
 	at = feed_number(&d, at, UINT64_MAX);
 	at = feed(&d, at, name.data, name.len);
 	fold(&d, at);
