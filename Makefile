@@ -47,7 +47,7 @@ PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 # `rep movs`, which take longer to begin than to do it in plain stores. Other
 # compilers and processors have no such option, and no such need.
 STRINGOPS := $(foreach op,memset memcpy,\
-	       -m$(op)-strategy=unrolled_loop:512:noalign$(comma)libcall:-1:noalign)
+	       -m$(op)-strategy=vector_loop:512:noalign$(comma)libcall:-1:noalign)
 STRINGOPS := $(shell $(CC) $(STRINGOPS) -E -xc /dev/null >/dev/null 2>&1 && \
 	       echo $(STRINGOPS))
 
