@@ -20,7 +20,8 @@ struct client *client_find(struct client_table *t, const struct mosquitto *ptr)
 
 	if (c && c->ptr == ptr)
 		return c;
-	HASH_FIND_BYHASHVALUE(hh, t->all, &ptr, sizeof(ptr), hash_of(ptr), c);
+	HASH_FIND_BYHASHVALUE(hh, t->all, &ptr, sizeof(void *), hash_of(ptr),
+			      c);
 	if (c)
 		t->last = c;
 	return c;
@@ -160,7 +161,7 @@ static struct client *add(struct client_table *t, const struct mosquitto *ptr)
 	if (!c)
 		return NULL;
 	c->ptr = ptr;
-	HASH_ADD_BYHASHVALUE(hh, t->all, ptr, sizeof(ptr), hash_of(ptr), c);
+	HASH_ADD_BYHASHVALUE(hh, t->all, ptr, sizeof(void *), hash_of(ptr), c);
 	if (c->hh.tbl)
 		return c;
 	free(c);
