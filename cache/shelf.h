@@ -22,17 +22,18 @@
 
 struct group;
 
-/* The first 120 bytes are what a look-up reads. */
+/* The first 112 bytes are what a look-up reads: two lines of the processor's
+ * cache, or three. */
 struct entry {
 	UT_hash_handle hh;
 	uint8_t key[CACHE_KEY_LEN];
 	int64_t expires_ms;          /* the end of the fresh phase */
 	uint32_t stale_ms, error_ms; /* each from there on */
 	uint64_t checked; /* what was cleared up to this generation spared it */
-	struct group *group;
 	const void *value;
 	uint32_t cost; /* of the budget, all in all */
 	bool refusal, refreshing;
+	struct group *group;
 	uint64_t client, username;
 };
 
