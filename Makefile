@@ -45,8 +45,16 @@ PKGS     = libcurl libmicrohttpd libcjson libsodium
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
+# gcc clears and copies structs of more than some 100 bytes with `rep stos` and
+# `rep movs`, which take longer to begin than to do it in plain stores. Other
+# compilers and processors have no such option, and no such need.
+STRINGOPS := $(foreach op,memset memcpy,\
+	       -m$(op)-strategy=vector_loop:512:noalign$(comma)libcall:-1:noalign)
+STRINGOPS := $(shell $(CC) $(STRINGOPS) -E -xc /dev/null >/dev/null 2>&1 && \
+	       echo $(STRINGOPS))
+
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVMQ_WEBHOOKS_VERSION='"$(VERSION)"' \
-              -I. -fPIC -fvisibility=hidden -pthread $(PKG_CFLAGS) \
+              -I. -fPIC -fvisibility=hidden -pthread $(STRINGOPS) $(PKG_CFLAGS) \
               -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
               -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wundef
 ifdef DEV
@@ -206,7 +214,7 @@ tidy: $(SRC:%=$O/%.tidy)
 $O/%.c.tidy: %.c .clang-tidy
 	$(call say,TIDY)
 	$(Q)mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- $(ALL_CFLAGS) >$@.out 2>$@.err || \
+	$(Q)clang-tidy --quiet $< -- $(filter-out $(STRINGOPS),$(ALL_CFLAGS)) >$@.out 2>$@.err || \
 		{ cat $@.out $@.err; exit 1; }
 	$(Q)touch $@
 

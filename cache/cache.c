@@ -200,6 +200,11 @@ static void use(struct cache *cache, struct entry *e)
 	shelf_touch(shelf_of(cache, e), e);
 }
 
+void cache_expect(const struct cache *cache, const uint8_t *key)
+{
+	shelf_expect(&cache->shelves[CACHE_ANSWER], key);
+}
+
 enum cache_result cache_get(struct cache *cache, struct cache_ticket *ticket,
 			    int64_t now_ms, const void **ret)
 {

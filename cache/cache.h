@@ -141,6 +141,10 @@ enum cache_result {
 	CACHE_REFRESH, /* past its life, and for you to refresh */
 };
 
+/* A cache_get() of this key follows as soon as something else is done: what it
+ * reads first is on its way from memory meanwhile. Changes nothing. */
+void cache_expect(const struct cache *cache, const uint8_t *key);
+
 /*
  * Look up `ticket->key`, mark the entry as recently used, and set
  * `ticket->generation`: the answer to a question asked now is stored with

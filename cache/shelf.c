@@ -96,6 +96,19 @@ static struct entry *table_find(const struct shelf_table *t, const uint8_t *key)
 	return e;
 }
 
+/* The first of two accesses to memory, each by what the last one found. */
+static void table_expect(const struct shelf_table *t, const uint8_t *key)
+{
+	const UT_hash_table *tbl;
+	unsigned hash;
+
+	if (!t->head)
+		return;
+	tbl = t->head->hh.tbl;
+	memcpy(&hash, key, sizeof(hash));
+	__builtin_prefetch(&tbl->buckets[hash & (tbl->num_buckets - 1)]);
+}
+
 static struct entry *table_oldest(const struct shelf_table *t)
 {
 	return t->head ? t->anchor.hh.next : NULL;
@@ -144,6 +157,11 @@ static struct shelf_table *table_of(struct shelf *shelf, const struct entry *e)
 	struct shelf_table *t = current(shelf);
 
 	return e->hh.tbl == t->anchor.hh.tbl ? t : former(shelf);
+}
+
+void shelf_expect(const struct shelf *shelf, const uint8_t *key)
+{
+	table_expect(&shelf->tables[shelf->current], key);
 }
 
 struct entry *shelf_find(const struct shelf *shelf, const uint8_t *key)

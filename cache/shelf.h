@@ -22,17 +22,18 @@
 
 struct group;
 
-/* The first 120 bytes are what a look-up reads. */
+/* The first 112 bytes are what a look-up reads: two lines of the processor's
+ * cache, or three. */
 struct entry {
 	UT_hash_handle hh;
 	uint8_t key[CACHE_KEY_LEN];
 	int64_t expires_ms;          /* the end of the fresh phase */
 	uint32_t stale_ms, error_ms; /* each from there on */
 	uint64_t checked; /* what was cleared up to this generation spared it */
-	struct group *group;
 	const void *value;
 	uint32_t cost; /* of the budget, all in all */
 	bool refusal, refreshing;
+	struct group *group;
 	uint64_t client, username;
 };
 
@@ -65,6 +66,9 @@ struct shelf {
 	uint64_t count;   /* of entries */
 	uint64_t bytes, max_bytes; /* of entries and tables */
 };
+
+/* A shelf_find() of this key follows soon: fetch what it reads first. */
+void shelf_expect(const struct shelf *shelf, const uint8_t *key);
 
 /* NULL when it is not there. */
 struct entry *shelf_find(const struct shelf *shelf, const uint8_t *key);

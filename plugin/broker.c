@@ -153,6 +153,8 @@ static void watch_no_longer(struct plugin *p)
 
 void broker_drop_kept(struct plugin *p)
 {
+	if (!p->kept.verdict)
+		return;
 	verdict_unref(p->kept.verdict);
 	free(p->kept.topic);
 	memset(&p->kept, 0, sizeof(p->kept));
@@ -160,6 +162,8 @@ void broker_drop_kept(struct plugin *p)
 
 void broker_drop_passing(struct plugin *p)
 {
+	if (!p->passing.topic)
+		return;
 	host_properties_clear(&p->passing.properties);
 	p->passing.topic = NULL;
 }
@@ -183,8 +187,10 @@ const struct verdict *broker_take(struct plugin *p, int event,
 {
 	const struct verdict *v = NULL;
 
-	if (p->kept.verdict && p->kept.event == event &&
-	    p->kept.client == client && strcmp(p->kept.topic, topic) == 0)
+	if (!p->kept.verdict)
+		return NULL;
+	if (p->kept.event == event && p->kept.client == client &&
+	    strcmp(p->kept.topic, topic) == 0)
 		v = verdict_ref(p->kept.verdict);
 	broker_drop_kept(p);
 	return v;
@@ -229,7 +235,8 @@ void broker_enter(struct plugin *p, enum hook_id may_join,
 	hooks_refresh(p->hooks);
 	if (shutdown_signals.seen)
 		hooks_shut_down(p->hooks);
-	if (!gather_fits(p->gather, may_join, client))
+	if (!gather_empty(p->gather) &&
+	    !gather_fits(p->gather, may_join, client))
 		broker_flush_gathered(p);
 	do_without_ticks(p);
 }
@@ -276,16 +283,29 @@ static struct bytes told_mountpoint(const char *mountpoint)
 	return (struct bytes){ mountpoint, len };
 }
 
-struct event broker_event(const struct plugin *p,
-			  const struct mosquitto *client, enum hook_id hook)
+static struct event event_of(const struct plugin *p,
+			     const struct mosquitto *client, const char *id,
+			     enum hook_id hook)
 {
 	return (struct event){
 		.hook = hook,
 		.mountpoint = told_mountpoint(broker_mountpoint(p, client)),
-		.client_id = bytes_of(mosquitto_client_id(client)),
+		.client_id = bytes_of(id),
 		.username = bytes_of(mosquitto_client_username(client)),
 		.peer_addr = bytes_of(mosquitto_client_address(client)),
 	};
+}
+
+struct event broker_event(const struct plugin *p,
+			  const struct mosquitto *client, enum hook_id hook)
+{
+	return event_of(p, client, mosquitto_client_id(client), hook);
+}
+
+struct event broker_event_of(const struct plugin *p, const struct client *c,
+			     enum hook_id hook)
+{
+	return event_of(p, c->ptr, c->id, hook);
 }
 
 /* ---- the loop ---- */

@@ -38,10 +38,13 @@ static int check_read(struct plugin *p, const struct mosquitto *client)
 /* What a READ check tells by the way: somebody gets a message, or would. */
 static int on_read(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 {
-	struct client *c = broker_client(p, ed->client);
 	int rc = check_read(p, ed->client);
+	struct client *c;
 
 	broker_drop_kept(p);
+	if (p->host.v21 && !hooks_has(p->hooks, HOOK_ON_OFFLINE_MESSAGE))
+		return rc;
+	c = broker_client(p, ed->client);
 	if (!c)
 		return rc;
 	if (c->state == CLIENT_OFFLINE)
@@ -68,34 +71,33 @@ static int check_retain_source(struct plugin *p)
 		       : MOSQ_ERR_PLUGIN_DEFER;
 }
 
-/* The client's entry, made for one that came in without a login of ours.
- * Returns false for whom nothing is allowed. */
-static bool admitted(struct plugin *p, const struct mosquitto *client)
+/* The client's entry, made for one that came in without a login of ours; or
+ * NULL for whom nothing is allowed. */
+static struct client *admitted(struct plugin *p, const struct mosquitto *client)
 {
 	struct client *c = broker_client(p, client);
 
 	if (!c)
 		c = broker_begin(p, client);
 	if (!c)
-		return false;
+		return NULL;
 	/* A pending or refused client can only be here for its will. */
 	if (c->state == CLIENT_PENDING || c->state == CLIENT_REFUSED)
-		return false;
+		return NULL;
 	if (client_take_arrival(&p->clients, c))
 		broker_announce(p, c);
-	return true;
+	return c;
 }
 
 /* What is gathered that this may be one more of. */
 static enum hook_id may_join(const struct mosquitto_evt_acl_check *ed)
 {
-	bool m5 = broker_is_m5(ed->client);
-
 	switch (ed->access) {
 	case MOSQ_ACL_SUBSCRIBE:
-		return broker_hook(HOOK_ON_SUBSCRIBE, m5);
+		return broker_hook(HOOK_ON_SUBSCRIBE, broker_is_m5(ed->client));
 	case MOSQ_ACL_UNSUBSCRIBE:
-		return broker_hook(HOOK_ON_UNSUBSCRIBE, m5);
+		return broker_hook(HOOK_ON_UNSUBSCRIBE,
+				   broker_is_m5(ed->client));
 	default:
 		return HOOK_COUNT;
 	}
@@ -105,6 +107,7 @@ int broker_on_acl(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_acl_check *ed = data;
 	struct plugin *p = userdata;
+	struct client *c;
 
 	(void)event;
 	if (!broker_on_thread(p))
@@ -120,11 +123,12 @@ int broker_on_acl(int event, void *data, void *userdata)
 	if (mosquitto_client_protocol_version(ed->client) == 0)
 		return check_retain_source(p);
 	broker_enter(p, may_join(ed), ed->client);
-	if (!admitted(p, ed->client))
+	c = admitted(p, ed->client);
+	if (!c)
 		return MOSQ_ERR_ACL_DENIED;
 	switch (ed->access) {
 	case MOSQ_ACL_WRITE:
-		return broker_acl_publish(p, ed);
+		return broker_acl_publish(p, c, ed);
 	case MOSQ_ACL_SUBSCRIBE:
 		return broker_acl_subscribe(p, ed);
 	case MOSQ_ACL_UNSUBSCRIBE:

@@ -31,7 +31,8 @@ void deliver_told(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 	if (p->passing.topic == ed->topic)
 		properties = p->passing.properties;
 	m = message_checked(ed, topic, &properties);
-	ev = message_event(p, ed->client, hook, &m);
+	ev = broker_event(p, ed->client, hook);
+	message_tell(&m, &ev);
 	hook_tell(p->hooks, &ev);
 }
 
@@ -116,17 +117,20 @@ int broker_on_deliver(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_message *ed = data;
 	struct plugin *p = userdata;
-	struct client *c = broker_client(p, ed->client);
 	struct host_properties properties = { 0 };
 	enum hook_id hook;
+	struct client *c;
 	const char *topic;
 	struct message m;
 	struct event ev;
 
 	(void)event;
 	hook = broker_hook(HOOK_ON_DELIVER, broker_is_m5(ed->client));
+	if (!hooks_has(p->hooks, hook) || !is_told(ed->topic))
+		return MOSQ_ERR_SUCCESS;
 	/* Bridges are no clients of ours. */
-	if (!c || !hooks_has(p->hooks, hook) || !is_told(ed->topic))
+	c = broker_client(p, ed->client);
+	if (!c)
 		return MOSQ_ERR_SUCCESS;
 	topic = broker_bare_topic(p, ed->client, ed->topic);
 	if (!topic)
@@ -139,7 +143,8 @@ int broker_on_deliver(int event, void *data, void *userdata)
 	}
 	message_properties(p, ed->properties, &properties);
 	m = message_passing(ed, topic, &properties);
-	ev = message_event(p, ed->client, hook, &m);
+	ev = broker_event(p, ed->client, hook);
+	message_tell(&m, &ev);
 	if (hooks_block(p->hooks, hook))
 		ask(p, ed, &ev);
 	else

@@ -19,6 +19,25 @@ struct host {
 
 void host_detect(struct host *ret);
 
+typedef const mosquitto_property *host_read_fn(const mosquitto_property *list,
+					       int id, void *value, bool skip);
+
+/* The host's functions that read properties. Zeroed, they are looked up when
+ * they are needed first. Private. */
+struct host_readers {
+	bool found;
+	int (*identifier)(const mosquitto_property *p);
+	const mosquitto_property *(*next)(const mosquitto_property *p);
+	host_read_fn *byte, *int16, *int32, *varint, *string;
+	const mosquitto_property *(*binary)(const mosquitto_property *list,
+					    int id, void **value, uint16_t *len,
+					    bool skip);
+	const mosquitto_property *(*pair)(const mosquitto_property *list,
+					  int id, char **name, char **value,
+					  bool skip);
+	void (*free)(void *p);
+};
+
 /* Properties of a packet as the core knows them. */
 struct host_properties {
 	struct property *list; /* owned, with their texts */
@@ -28,7 +47,7 @@ struct host_properties {
 /* Read `from`, which may be NULL. Returns 0; -ENOMEM; or -ENOTSUP when this
  * broker exports no property readers and libmosquitto.so.1, which has them,
  * is not installed. On failure `ret` is empty. */
-int host_properties_read(const mosquitto_property *from,
+int host_properties_read(struct host_readers *r, const mosquitto_property *from,
 			 struct host_properties *ret);
 void host_properties_clear(struct host_properties *p);
 

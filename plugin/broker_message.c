@@ -54,19 +54,14 @@ bool message_set_payload(struct mosquitto_evt_message *ed, struct bytes payload)
 	return true;
 }
 
-struct event message_event(const struct plugin *p,
-			   const struct mosquitto *client, enum hook_id hook,
-			   const struct message *m)
+void message_tell(const struct message *m, struct event *ev)
 {
-	struct event ev = broker_event(p, client, hook);
-
-	ev.topic = m->topic;
-	ev.payload = m->payload;
-	ev.qos = m->qos;
-	ev.retain = m->retain;
-	ev.properties = m->properties;
-	ev.properties_count = m->properties_count;
-	return ev;
+	ev->topic = m->topic;
+	ev->payload = m->payload;
+	ev->qos = m->qos;
+	ev->retain = m->retain;
+	ev->properties = m->properties;
+	ev->properties_count = m->properties_count;
 }
 
 struct message message_changed(const struct message *m, const struct verdict *v)
@@ -127,8 +122,11 @@ out:
 void message_properties(struct plugin *p, const mosquitto_property *from,
 			struct host_properties *ret)
 {
-	int err = host_properties_read(from, ret);
+	int err;
 
+	if (!from)
+		return;
+	err = host_properties_read(&p->readers, from, ret);
 	if (!err || p->properties_missed)
 		return;
 	p->properties_missed = true;

@@ -9,19 +9,23 @@
 const char *broker_mountpoint(const struct plugin *p,
 			      const struct mosquitto *client)
 {
+	const struct settings *s = hooks_settings_now(p->hooks);
 	unsigned port = 0;
 
-	if (mosquitto_client_port)
+	if (s->mounts_count && mosquitto_client_port)
 		port = (unsigned)mosquitto_client_port(client);
-	return settings_mountpoint(hooks_settings_now(p->hooks), port);
+	return settings_mountpoint(s, port);
 }
 
 const char *broker_bare_topic(const struct plugin *p,
 			      const struct mosquitto *client, const char *topic)
 {
 	const char *mountpoint = broker_mountpoint(p, client);
-	size_t len = strlen(mountpoint);
+	size_t len;
 
+	if (!*mountpoint)
+		return topic;
+	len = strlen(mountpoint);
 	return strncmp(topic, mountpoint, len) == 0 ? topic + len : NULL;
 }
 

@@ -74,6 +74,7 @@ struct plugin {
 	struct host host;
 	struct host_x509 x509; /* once it was needed */
 	struct broker_conf conf;
+	struct host_readers readers;
 	struct broker_ops ops;
 	pthread_t thread;    /* the broker's */
 	struct hooks *hooks; /* NULL: switched off */
@@ -128,6 +129,9 @@ bool broker_is_m5(const struct mosquitto *client);
 /* Who it is: hook, names, mountpoint, peer. Borrowed from the broker. */
 struct event broker_event(const struct plugin *p,
 			  const struct mosquitto *client, enum hook_id hook);
+/* The same, under the id that we know it by. */
+struct event broker_event_of(const struct plugin *p, const struct client *c,
+			     enum hook_id hook);
 
 /* The prefix that the client's listener adds to topics, "" without one; and a
  * topic or filter without it, NULL when it does not begin with it: then it is
@@ -161,11 +165,11 @@ void broker_flush_gathered(struct plugin *p);
 
 /* One line, if `log_level` has it. */
 void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+	__attribute__((cold, format(printf, 3, 4)));
 /* The first of its kind at once; those of the next `log_interval` are counted,
  * and summed up in one more. */
 void broker_trouble(struct plugin *p, enum broker_trouble kind, const char *fmt,
-		    ...) __attribute__((format(printf, 3, 4)));
+		    ...) __attribute__((cold, format(printf, 3, 4)));
 /* Say what is to be summed up by now; or all. */
 void broker_sum_up(struct plugin *p, bool all);
 /* For struct broker_ops: whatever the level. */
@@ -197,10 +201,9 @@ struct message message_passing(const struct mosquitto_evt_message *ed,
 			       const char *topic,
 			       const struct host_properties *properties);
 
-/* `m` as an event of `hook`, and as a reply changes it. */
-struct event message_event(const struct plugin *p,
-			   const struct mosquitto *client, enum hook_id hook,
-			   const struct message *m);
+/* The event `ev` is about `m`. */
+void message_tell(const struct message *m, struct event *ev);
+/* `m` as a reply changes it. */
 struct message message_changed(const struct message *m,
 			       const struct verdict *v);
 /* Put another payload in the place of the event's, from the broker's memory,
@@ -211,8 +214,8 @@ bool message_set_payload(struct mosquitto_evt_message *ed,
  * then the message is lost, which is logged. */
 int message_publish(struct plugin *p, const struct mosquitto *client,
 		    const struct message *m);
-/* Read properties for a message; without readers they are none, and that is
- * said once. */
+/* Read properties, `from` may be NULL, into `ret`, which is empty; without
+ * readers they are none, and that is said once. */
 void message_properties(struct plugin *p, const mosquitto_property *from,
 			struct host_properties *ret);
 
@@ -336,8 +339,9 @@ int broker_on_deliver(int event, void *data, void *userdata);
 int broker_on_auth_start(int event, void *data, void *userdata);
 int broker_on_auth_continue(int event, void *data, void *userdata);
 
-/* Of ACL_CHECK, by access. */
-int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed);
+/* Of ACL_CHECK, by access; `c` is the client's entry. */
+int broker_acl_publish(struct plugin *p, struct client *c,
+		       struct mosquitto_evt_acl_check *ed);
 int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed);
 int broker_acl_unsubscribe(struct plugin *p,
 			   struct mosquitto_evt_acl_check *ed);

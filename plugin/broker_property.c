@@ -1,8 +1,9 @@
 /*
  * broker_property.c - MQTT 5 properties between the host's lists and ours.
  *
- * The readers are looked up at run time: 2.1 exports them, Debian's 2.0.11
- * does by accident, 2.0.21 does not; libmosquitto always has them.
+ * The readers are looked up at run time, until they are found: 2.1 exports
+ * them, Debian's 2.0.11 does by accident, 2.0.21 does not; libmosquitto always
+ * has them.
  */
 #include "plugin/broker_host.h"
 
@@ -33,24 +34,6 @@ static const unsigned char shapes[] = {
 	[MQTT_PROP_USER_PROPERTY] = SHAPE_PAIR,
 };
 
-typedef const mosquitto_property *read_fn(const mosquitto_property *list,
-					  int id, void *value, bool skip);
-typedef const mosquitto_property *read_binary_fn(const mosquitto_property *list,
-						 int id, void **value,
-						 uint16_t *len, bool skip);
-typedef const mosquitto_property *read_pair_fn(const mosquitto_property *list,
-					       int id, char **name,
-					       char **value, bool skip);
-
-struct readers {
-	int (*identifier)(const mosquitto_property *p);
-	const mosquitto_property *(*next)(const mosquitto_property *p);
-	read_fn *byte, *int16, *int32, *varint, *string;
-	read_binary_fn *binary;
-	read_pair_fn *pair;
-	void (*free)(void *p);
-};
-
 static enum shape shape_of(int id)
 {
 	if (id < 0 || (size_t)id >= sizeof(shapes))
@@ -58,29 +41,30 @@ static enum shape shape_of(int id)
 	return shapes[id];
 }
 
-static bool look_up(void *lib, struct readers *r)
+static bool look_up(void *lib, struct host_readers *r)
 {
 	static const struct {
 		const char *name;
 		size_t offset;
 	} names[] = {
 		{ "mosquitto_property_identifier",
-		  offsetof(struct readers, identifier) },
-		{ "mosquitto_property_next", offsetof(struct readers, next) },
+		  offsetof(struct host_readers, identifier) },
+		{ "mosquitto_property_next",
+		  offsetof(struct host_readers, next) },
 		{ "mosquitto_property_read_byte",
-		  offsetof(struct readers, byte) },
+		  offsetof(struct host_readers, byte) },
 		{ "mosquitto_property_read_int16",
-		  offsetof(struct readers, int16) },
+		  offsetof(struct host_readers, int16) },
 		{ "mosquitto_property_read_int32",
-		  offsetof(struct readers, int32) },
+		  offsetof(struct host_readers, int32) },
 		{ "mosquitto_property_read_varint",
-		  offsetof(struct readers, varint) },
+		  offsetof(struct host_readers, varint) },
 		{ "mosquitto_property_read_string",
-		  offsetof(struct readers, string) },
+		  offsetof(struct host_readers, string) },
 		{ "mosquitto_property_read_binary",
-		  offsetof(struct readers, binary) },
+		  offsetof(struct host_readers, binary) },
 		{ "mosquitto_property_read_string_pair",
-		  offsetof(struct readers, pair) },
+		  offsetof(struct host_readers, pair) },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -95,21 +79,25 @@ static bool look_up(void *lib, struct readers *r)
 	return true;
 }
 
-static bool find_readers(struct readers *r)
+static bool find_readers(struct host_readers *r)
 {
 	void *lib;
 
-	if (look_up(RTLD_DEFAULT, r))
+	if (r->found)
+		return true;
+	r->found = look_up(RTLD_DEFAULT, r);
+	if (r->found)
 		return true;
 	/* Never closed: the library stays, a second look finds it loaded. */
 	lib = dlopen("libmosquitto.so.1", RTLD_NOW | RTLD_LOCAL);
-	return lib && look_up(lib, r);
+	r->found = lib && look_up(lib, r);
+	return r->found;
 }
 
 /* ---- reading ---- */
 
 /* Take over what a host's reader made; of an empty value it may be NULL. */
-static int adopt(const struct readers *r, void *made, size_t len,
+static int adopt(const struct host_readers *r, void *made, size_t len,
 		 struct bytes *ret)
 {
 	char *copy = malloc(len + 1);
@@ -124,12 +112,13 @@ static int adopt(const struct readers *r, void *made, size_t len,
 	return copy ? 0 : -ENOMEM;
 }
 
-static int adopt_text(const struct readers *r, char *made, struct bytes *ret)
+static int adopt_text(const struct host_readers *r, char *made,
+		      struct bytes *ret)
 {
 	return adopt(r, made, made ? strlen(made) : 0, ret);
 }
 
-static int read_text(const struct readers *r, const mosquitto_property *p,
+static int read_text(const struct host_readers *r, const mosquitto_property *p,
 		     int id, struct bytes *ret)
 {
 	char *text = NULL;
@@ -139,8 +128,8 @@ static int read_text(const struct readers *r, const mosquitto_property *p,
 	return adopt_text(r, text, ret);
 }
 
-static int read_binary(const struct readers *r, const mosquitto_property *p,
-		       int id, struct bytes *ret)
+static int read_binary(const struct host_readers *r,
+		       const mosquitto_property *p, int id, struct bytes *ret)
 {
 	void *data = NULL;
 	uint16_t len = 0;
@@ -150,7 +139,7 @@ static int read_binary(const struct readers *r, const mosquitto_property *p,
 	return adopt(r, data, data ? len : 0, ret);
 }
 
-static int read_pair(const struct readers *r, const mosquitto_property *p,
+static int read_pair(const struct host_readers *r, const mosquitto_property *p,
 		     int id, struct property *ret)
 {
 	char *name = NULL, *value = NULL;
@@ -166,7 +155,7 @@ static int read_pair(const struct readers *r, const mosquitto_property *p,
 	return adopt_text(r, value, &ret->text);
 }
 
-static int read_one(const struct readers *r, const mosquitto_property *p,
+static int read_one(const struct host_readers *r, const mosquitto_property *p,
 		    struct property *ret)
 {
 	uint8_t byte = 0;
@@ -201,6 +190,8 @@ static int read_one(const struct readers *r, const mosquitto_property *p,
 
 void host_properties_clear(struct host_properties *p)
 {
+	if (!p->list)
+		return;
 	for (size_t i = 0; i < p->count; i++) {
 		free((void *)p->list[i].name.data);
 		free((void *)p->list[i].text.data);
@@ -209,27 +200,26 @@ void host_properties_clear(struct host_properties *p)
 	memset(p, 0, sizeof(*p));
 }
 
-int host_properties_read(const mosquitto_property *from,
+int host_properties_read(struct host_readers *r, const mosquitto_property *from,
 			 struct host_properties *ret)
 {
-	struct readers r;
 	size_t n = 0;
 	int err = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	if (!from)
 		return 0;
-	if (!find_readers(&r))
+	if (!find_readers(r))
 		return -ENOTSUP;
-	for (const mosquitto_property *p = from; p; p = r.next(p))
+	for (const mosquitto_property *p = from; p; p = r->next(p))
 		n++;
 	ret->list = calloc(n, sizeof(*ret->list));
 	if (!ret->list)
 		return -ENOMEM;
-	for (const mosquitto_property *p = from; p && !err; p = r.next(p)) {
-		if (shape_of(r.identifier(p)) == SHAPE_NONE)
+	for (const mosquitto_property *p = from; p && !err; p = r->next(p)) {
+		if (shape_of(r->identifier(p)) == SHAPE_NONE)
 			continue;
-		err = read_one(&r, p, &ret->list[ret->count++]);
+		err = read_one(r, p, &ret->list[ret->count++]);
 	}
 	if (err)
 		host_properties_clear(ret);

@@ -47,8 +47,8 @@ static void tell_publish(struct plugin *p, const struct client *c,
 
 	if (!hooks_has(p->hooks, hook))
 		return;
-	ev = message_event(p, c->ptr, hook, m);
-	ev.client_id = bytes_of(c->id);
+	ev = broker_event_of(p, c, hook);
+	message_tell(m, &ev);
 	hook_tell(p->hooks, &ev);
 }
 
@@ -95,17 +95,24 @@ static bool is_will(const struct plugin *p, const struct client *c)
 		strcmp(p->arriving->id, c->id) == 0);
 }
 
+static bool changes_qos(const struct message *m, const struct verdict *v)
+{
+	const struct modifier_value *qos = verdict_get(v, MODIFIER_QOS);
+
+	return qos && (uint8_t)qos->number != m->qos;
+}
+
 static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 		     const struct client *c, const struct message *m,
-		     const struct verdict *v)
+		     const struct verdict *v, bool will)
 {
-	struct message decided = message_changed(m, v);
+	bool new_qos = changes_qos(m, v);
 
-	if (is_will(p, c))
+	if (will)
 		return carry_out_will(p, m, c, v);
-	if (decided.qos != m->qos && !c->m5)
+	if (new_qos && !c->m5)
 		return carry_out_qos(p, m, c, v);
-	if (!(v->given & CHANGES_MESSAGE) && decided.qos == m->qos)
+	if (!(v->given & CHANGES_MESSAGE) && !new_qos)
 		return MOSQ_ERR_SUCCESS;
 	return broker_keep(p, ed->client, ed->topic, BROKER_EVT_MESSAGE, v)
 		       ? MOSQ_ERR_SUCCESS
@@ -113,32 +120,32 @@ static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 }
 
 static int decide(struct plugin *p, struct mosquitto_evt_acl_check *ed,
-		  const struct client *c, const struct message *m)
+		  const struct client *c, const struct message *m, bool will)
 {
 	enum hook_id hook = broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5);
+	struct event ev = broker_event_of(p, c, hook);
 	const struct verdict *v;
-	struct event ev;
 	int rc;
 
-	ev = message_event(p, ed->client, hook, m);
-	ev.client_id = bytes_of(c->id);
+	message_tell(m, &ev);
 	ev.sent_username = bytes_of(c->sent_name);
-	ev.will = is_will(p, c);
+	ev.will = will;
 	hook_ask(p->hooks, &ev, false, &v, NULL);
 	if (v->decision == DECISION_NEXT)
 		rc = broker_no_opinion(p, hook);
 	else if (v->decision == DECISION_OK && stays_mounted(p, &ev, v))
-		rc = carry_out(p, ed, c, m, v);
+		rc = carry_out(p, ed, c, m, v, will);
 	else
 		rc = denied(p, ed->client);
 	verdict_unref(v);
 	return rc;
 }
 
-int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed)
+int broker_acl_publish(struct plugin *p, struct client *c,
+		       struct mosquitto_evt_acl_check *ed)
 {
-	struct client *c = client_find(&p->clients, ed->client);
 	struct host_properties properties = { 0 };
+	bool will = is_will(p, c);
 	const char *topic;
 	struct message m;
 	int rc;
@@ -151,13 +158,13 @@ int broker_acl_publish(struct plugin *p, struct mosquitto_evt_acl_check *ed)
 			p, broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5));
 	/* VerneMQ closes at a packet that is too large; it would let a client
 	 * that is too fast wait, which the host cannot. */
-	if (!is_will(p, c) && !limits_size(p, c, ed, topic))
+	if (!will && !limits_size(p, c, ed, topic))
 		return denied(p, ed->client);
-	if (!is_will(p, c) && !limits_rate(p, c))
+	if (!will && !limits_rate(p, c))
 		return MOSQ_ERR_ACL_DENIED;
 	message_properties(p, ed->properties, &properties);
 	m = message_checked(ed, topic, &properties);
-	rc = decide(p, ed, c, &m);
+	rc = decide(p, ed, c, &m, will);
 	host_properties_clear(&properties);
 	return rc;
 }
@@ -280,6 +287,12 @@ static void tell_as_is(struct plugin *p, struct mosquitto_evt_message *ed,
 	host_properties_clear(&properties);
 }
 
+static bool anybody_is_told(const struct plugin *p)
+{
+	return hooks_has(p->hooks, HOOK_ON_PUBLISH) ||
+	       hooks_has(p->hooks, HOOK_ON_PUBLISH_M5);
+}
+
 /* For the deliveries that follow at once (broker_deliver.c). */
 static void pass_on(struct plugin *p, const struct mosquitto_evt_message *ed)
 {
@@ -295,14 +308,15 @@ int broker_on_message(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_message *ed = data;
 	struct plugin *p = userdata;
-	const struct client *c;
+	const struct client *c = NULL;
 	const struct verdict *v;
 	int rc = MOSQ_ERR_SUCCESS;
 
 	v = broker_take(p, event, ed->client, ed->topic);
 	broker_enter(p, HOOK_COUNT, NULL);
 	/* Bridges come here without ACL_CHECK: no client of ours. */
-	c = broker_client(p, ed->client);
+	if (v || anybody_is_told(p))
+		c = broker_client(p, ed->client);
 	if (c && v)
 		rc = carry_out_kept(p, ed, c, v);
 	else if (c)

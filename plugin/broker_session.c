@@ -9,7 +9,7 @@
 
 static void tell(struct plugin *p, const struct client *c, enum hook_id hook)
 {
-	struct event ev = broker_event(p, c->ptr, hook);
+	struct event ev = broker_event_of(p, c, hook);
 	struct property auth[] = {
 		{ .id = MQTT_PROP_AUTHENTICATION_METHOD,
 		  .text = bytes_of(c->auth_method) },
@@ -17,7 +17,6 @@ static void tell(struct plugin *p, const struct client *c, enum hook_id hook)
 		  .text = { c->auth_data, c->auth_data_len } },
 	};
 
-	ev.client_id = bytes_of(c->id);
 	if (hook == HOOK_ON_REGISTER_M5 && c->auth_method) {
 		ev.properties = auth;
 		ev.properties_count = c->auth_data ? 2 : 1;

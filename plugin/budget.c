@@ -1,10 +1,5 @@
 #include "plugin/budget.h"
 
-void budget_begin(struct budget *b)
-{
-	b->in_callback_us = 0;
-}
-
 void budget_shut_down(struct budget *b)
 {
 	b->shutdown = true;

@@ -19,19 +19,23 @@
 
 /* Zero it before first use. */
 struct budget {
-	/* Private. A slot holds what was held in its 10 ms, of the latest
-	 * second that reached it. */
+	/* Private. */
+	int64_t in_callback_us;
+	int64_t in_shutdown_us;
+	bool shutdown;
+	/* A slot holds what was held in its 10 ms, of the latest second that
+	 * reached it. */
 	struct {
 		int64_t number;
 		uint32_t held_us;
 	} slots[BUDGET_SLOTS];
-	int64_t in_callback_us;
-	int64_t in_shutdown_us;
-	bool shutdown;
 };
 
 /* A callback begins: what the last one took no longer counts against it. */
-void budget_begin(struct budget *b);
+static inline void budget_begin(struct budget *b)
+{
+	b->in_callback_us = 0;
+}
 
 /* The broker is shutting down: from here on all callbacks share
  * BUDGET_SHUTDOWN_US, in place of so much in any second. */

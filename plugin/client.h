@@ -45,22 +45,22 @@ struct client_limits {
 struct client {
 	const struct mosquitto *ptr; /* the key */
 	enum client_state state;
-	char *id;
-	bool unfit;       /* its names could not be set: part from it */
-	char *mountpoint; /* as told; NULL: not remembered */
-	char *sent_name;  /* the user name of its CONNECT, if a reply has
-			   * given it another; or NULL */
-	bool clean;       /* of its CONNECT; reads differently
-					 * once it is taken over */
 	bool m5;
-	bool deferred;               /* admitted, if at all, by others */
-	bool parted;                 /* client_part(): `unknow` was called */
+	bool clean;    /* of its CONNECT; reads differently once it is taken
+			* over */
+	bool unfit;    /* its names could not be set: part from it */
+	bool deferred; /* admitted, if at all, by others */
+	bool parted;   /* client_part(): `unknow` was called */
+	char *id;
+	char *sent_name; /* the user name of its CONNECT, if a reply has
+			  * given it another; or NULL */
+	struct client_limits limits;
+	char *mountpoint;            /* as told; NULL: not remembered */
 	uint64_t ticket;             /* CLIENT_PENDING */
 	const struct verdict *login; /* changes to apply at CONNECT */
 	char *auth_method;           /* of an exchange with us */
 	char *auth_data;             /* what it ended with; or NULL */
 	size_t auth_data_len;
-	struct client_limits limits;
 	struct client_filter *filters;
 	size_t filters_count;
 	int64_t left_ms, poll_ms; /* CLIENT_OFFLINE */
@@ -78,6 +78,9 @@ struct client_table {
 	void (*unknow)(void *arg, const char *id);
 	void *arg;
 	struct client *all;
+	/* Found last, and asked for again more often than not; NULL, or one of
+	 * `all`: whoever leaves the table is taken out of here, too. */
+	struct client *last;
 	struct client *pending; /* by ticket */
 	struct client *doomed;
 	struct client *offline_ids; /* the same, by id */

@@ -77,11 +77,14 @@ bool codec_cache_life(const char *cache_control, uint64_t age_s,
  * The cache key of one question: a keyed digest (siphashx24, 128 bit) of the
  * endpoint, the hook and every field but payload and peer port, each
  * length-prefixed, so that no two questions share a key by concatenation and
- * no password is stored. Cannot fail. sodium_init() has been called.
+ * no password is stored. The endpoint is in it by the secret: that of all
+ * questions to one is codec_secret_of(). Cannot fail. sodium_init() has been
+ * called.
  */
-void codec_key(const struct event *ev, const char *endpoint,
-	       const uint8_t secret[static 16],
+void codec_key(const struct event *ev, const uint8_t secret[static 16],
 	       uint8_t ret[static CODEC_KEY_LEN]);
+void codec_secret_of(const char *endpoint, const uint8_t secret[static 16],
+		     uint8_t ret[static 16]);
 
 /*
  * A name as cache_clear() selects by it: a keyed digest, the same for the same

@@ -2,147 +2,195 @@
 #include <string.h>
 #include "plugin/codec.h"
 
+enum {
+	NUMBER_MAX = 1 + sizeof(uint64_t),
+	WIDE = 0xff, /* the byte before a number that takes more than one */
+};
+
 /*
  * siphash takes its message in one piece; so that no question is too long
  * and nothing is allocated, what does not fit is hashed and its digest takes
  * the place of the bytes: each block begins with the digest of the one
  * before. Without the secret nobody can make a block that begins so.
+ *
+ * What is fed begins at `at`, and what comes back is where the next may. A
+ * number may go beyond the end of a block.
  */
 struct digest {
-	uint8_t block[1024];
-	size_t used, most;
 	const uint8_t *secret;
+	uint8_t block[1024 + NUMBER_MAX];
 };
+
+#define BLOCK_END(d) ((d)->block + sizeof((d)->block) - NUMBER_MAX)
 
 _Static_assert(CODEC_KEY_LEN == crypto_shorthash_siphashx24_BYTES, "");
 
-static void fold(struct digest *d)
+/* Kept out of those who seldom need it: they are smaller without. */
+__attribute__((noinline)) static uint8_t *fold(struct digest *d,
+					       const uint8_t *at)
 {
 	uint8_t hash[CODEC_KEY_LEN];
 
-	crypto_shorthash_siphashx24(hash, d->block, d->used, d->secret);
+	crypto_shorthash_siphashx24(
+		hash, d->block, (unsigned long long)(at - d->block), d->secret);
 	memcpy(d->block, hash, sizeof(hash));
-	if (d->used > d->most)
-		d->most = d->used;
-	d->used = sizeof(hash);
+	return d->block + sizeof(hash);
 }
 
-static void feed(struct digest *d, const void *data, size_t len)
+static uint8_t *feed_folding(struct digest *d, uint8_t *at, const uint8_t *from,
+			     size_t len)
 {
-	const uint8_t *p = data;
+	if (at > BLOCK_END(d))
+		at = fold(d, at);
+	for (;;) {
+		size_t room = (size_t)(BLOCK_END(d) - at);
+		size_t n = len < room ? len : room;
 
-	while (len) {
-		size_t n = sizeof(d->block) - d->used;
-
-		if (n > len)
-			n = len;
-		memcpy(d->block + d->used, p, n);
-		d->used += n;
-		p += n;
+		memcpy(at, from, n);
+		at += n;
+		from += n;
 		len -= n;
-		if (d->used == sizeof(d->block))
-			fold(d);
+		if (!len)
+			return at;
+		at = fold(d, at);
 	}
 }
 
-/* Most of what is fed are numbers, and nearly always there is room. */
-static void feed_number(struct digest *d, uint64_t number)
+/* Nearly always there is room. */
+static inline uint8_t *feed(struct digest *d, uint8_t *at, const void *data,
+			    size_t len)
 {
-	if (sizeof(d->block) - d->used <= sizeof(number)) {
-		feed(d, &number, sizeof(number));
-		return;
+	if ((ptrdiff_t)len > BLOCK_END(d) - at)
+		return feed_folding(d, at, data, len);
+	memcpy(at, data, len);
+	return at + len;
+}
+
+/* Most are small, and the fewer bytes, the sooner they are hashed. */
+static inline uint8_t *feed_number(struct digest *d, uint8_t *at,
+				   uint64_t number)
+{
+	if (at > BLOCK_END(d))
+		at = fold(d, at);
+	if (number < WIDE) {
+		*at = (uint8_t)number;
+		return at + 1;
 	}
-	memcpy(d->block + d->used, &number, sizeof(number));
-	d->used += sizeof(number);
+	*at = WIDE;
+	memcpy(at + 1, &number, sizeof(number));
+	return at + NUMBER_MAX;
 }
 
-/* The length first; of what is absent, one that nothing has. */
-static void feed_bytes(struct digest *d, struct bytes b)
+/* The length first, and one more: 0 is what is absent. */
+static uint8_t *feed_bytes(struct digest *d, uint8_t *at, struct bytes b)
 {
-	feed_number(d, b.data ? b.len : UINT64_MAX);
-	if (b.data)
-		feed(d, b.data, b.len);
+	if (!b.data)
+		return feed_number(d, at, 0);
+	at = feed_number(d, at, b.len + 1);
+	return feed(d, at, b.data, b.len);
 }
 
-static void feed_topics(struct digest *d, const struct event *ev)
+static uint8_t *feed_topics(struct digest *d, uint8_t *at,
+			    const struct event *ev)
 {
-	feed_number(d, ev->topics_count);
+	at = feed_number(d, at, ev->topics_count);
 	for (size_t i = 0; i < ev->topics_count; i++) {
 		const struct topic *t = &ev->topics[i];
 
-		feed_bytes(d, t->filter);
-		feed_number(d, (uint64_t)t->qos);
-		feed_number(d, t->has_options ? 1 | (unsigned)t->no_local << 1 |
-							(unsigned)t->rap << 2 |
-							t->retain_handling << 3
-					      : 0);
+		at = feed_bytes(d, at, t->filter);
+		at = feed_number(d, at, (uint64_t)t->qos);
+		at = feed_number(d, at,
+				 t->has_options
+					 ? 1 | (unsigned)t->no_local << 1 |
+						   (unsigned)t->rap << 2 |
+						   t->retain_handling << 3
+					 : 0);
 	}
+	return at;
 }
 
-static void feed_properties(struct digest *d, const struct event *ev)
+static uint8_t *feed_properties(struct digest *d, uint8_t *at,
+				const struct event *ev)
 {
-	feed_number(d, ev->properties_count);
+	at = feed_number(d, at, ev->properties_count);
 	for (size_t i = 0; i < ev->properties_count; i++) {
 		const struct property *p = &ev->properties[i];
 
-		feed_number(d, (uint64_t)p->id << 32 | p->number);
-		feed_bytes(d, p->name);
-		feed_bytes(d, p->text);
+		at = feed_number(d, at, (unsigned)p->id);
+		at = feed_number(d, at, p->number);
+		at = feed_bytes(d, at, p->name);
+		at = feed_bytes(d, at, p->text);
 	}
+	return at;
 }
 
-static void feed_listener(struct digest *d, const struct listener_info *info)
+static uint8_t *feed_listener(struct digest *d, uint8_t *at,
+			      const struct listener_info *info)
 {
-	feed_number(d, info ? 1 | (uint64_t)info->has_listener << 1 |
-				       (uint64_t)info->cert_unknown << 2
-			    : 0);
+	at = feed_number(d, at,
+			 info ? 1 | (uint64_t)info->has_listener << 1 |
+					 (uint64_t)info->cert_unknown << 2
+			      : 0);
 	if (!info)
-		return;
-	feed_bytes(d, info->addr);
-	feed_bytes(d, info->type);
-	feed_bytes(d, info->client_cert);
-	feed_number(d, (uint64_t)info->port);
+		return at;
+	at = feed_bytes(d, at, info->addr);
+	at = feed_bytes(d, at, info->type);
+	at = feed_bytes(d, at, info->client_cert);
+	return feed_number(d, at, (uint64_t)info->port);
 }
 
-void codec_key(const struct event *ev, const char *endpoint,
-	       const uint8_t secret[static 16],
+void codec_key(const struct event *ev, const uint8_t secret[static 16],
 	       uint8_t ret[static CODEC_KEY_LEN])
 {
 	struct digest d;
+	uint8_t *at = d.block;
 
-	d.used = d.most = 0;
 	d.secret = secret;
-	feed_bytes(&d, bytes_of(endpoint));
-	feed_number(&d, (uint64_t)ev->hook << 32 | (unsigned)ev->qos << 2 |
-				(unsigned)ev->clean << 1 | ev->retain);
-	feed_bytes(&d, ev->mountpoint);
-	feed_bytes(&d, ev->client_id);
-	feed_bytes(&d, ev->username);
-	feed_bytes(&d, ev->password);
-	feed_bytes(&d, ev->peer_addr);
-	feed_bytes(&d, ev->topic);
-	feed_topics(&d, ev);
-	feed_properties(&d, ev);
-	feed_listener(&d, ev->listener);
-	fold(&d);
+	at = feed_number(&d, at, (uint64_t)ev->hook);
+	at = feed_number(&d, at,
+			 (unsigned)ev->qos << 2 | (unsigned)ev->clean << 1 |
+				 ev->retain);
+	at = feed_bytes(&d, at, ev->mountpoint);
+	at = feed_bytes(&d, at, ev->client_id);
+	at = feed_bytes(&d, at, ev->username);
+	at = feed_bytes(&d, at, ev->password);
+	at = feed_bytes(&d, at, ev->peer_addr);
+	at = feed_bytes(&d, at, ev->topic);
+	at = feed_topics(&d, at, ev);
+	at = feed_properties(&d, at, ev);
+	at = feed_listener(&d, at, ev->listener);
+	fold(&d, at);
 	memcpy(ret, d.block, CODEC_KEY_LEN);
-	sodium_memzero(d.block, d.most);
+	/* secrets, or what may be */
+	if (ev->password.data || ev->properties_count)
+		sodium_memzero(d.block, sizeof(d.block));
+}
+
+void codec_secret_of(const char *endpoint, const uint8_t secret[static 16],
+		     uint8_t ret[static 16])
+{
+	struct digest d;
+	uint8_t *at = d.block;
+
+	d.secret = secret;
+	at = feed_bytes(&d, at, bytes_of(endpoint));
+	fold(&d, at);
+	memcpy(ret, d.block, CODEC_KEY_LEN);
 }
 
 uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16])
 {
 	uint64_t tag = 0;
 	struct digest d;
+	uint8_t *at = d.block;
 
 	if (!name.data)
 		return 0;
-	d.used = d.most = 0;
 	d.secret = secret;
-	/* no key begins so: that would be the length of an endpoint */
-	feed_number(&d, UINT64_MAX - 1);
-	feed(&d, name.data, name.len);
-	fold(&d);
+	/* no endpoint is that long */
+	at = feed_number(&d, at, UINT64_MAX);
+	at = feed(&d, at, name.data, name.len);
+	fold(&d, at);
 	memcpy(&tag, d.block, sizeof(tag));
-	sodium_memzero(d.block, d.most);
 	return tag ? tag : 1;
 }

@@ -79,10 +79,3 @@ void event_free(struct event *ev)
 	explicit_bzero(block, block->size);
 	free(block);
 }
-
-struct bytes bytes_of(const char *text)
-{
-	struct bytes b = { text, text ? strlen(text) : 0 };
-
-	return b;
-}

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* In the order of hook_table. */
 enum hook_id {
@@ -110,6 +111,9 @@ int event_copy(const struct event *ev, struct event **ret);
 void event_free(struct event *ev);
 
 /* "text" as bytes; NULL as absent. */
-struct bytes bytes_of(const char *text);
+static inline struct bytes bytes_of(const char *text)
+{
+	return (struct bytes){ text, text ? strlen(text) : 0 };
+}
 
 #endif /* PLUGIN_EVENT_H */

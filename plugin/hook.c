@@ -164,6 +164,7 @@ void hooks_destroy(struct hooks *hooks)
 	settings_slot_clear(&hooks->slot);
 	settings_source_destroy(hooks->source);
 	sodium_memzero(hooks->secret, sizeof(hooks->secret));
+	sodium_memzero(hooks->asked, sizeof(hooks->asked));
 	free(hooks);
 }
 
@@ -234,6 +235,7 @@ static void take_up_settings(struct hooks *hooks)
 	settings_unref(hooks->settings);
 	hooks->settings = s;
 	hooks->version = version;
+	sodium_memzero(hooks->asked, sizeof(hooks->asked));
 	/* What was asked under the old ones is not kept. */
 	cache_new_generation(hooks->cache);
 }

@@ -193,7 +193,7 @@ long hooks_disconnect(struct hooks *hooks,
 
 /* One line in the broker's log, if `log_level` has it. */
 void hooks_log(struct hooks *hooks, int level, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+	__attribute__((cold, format(printf, 3, 4)));
 
 /* Deliver what notifications wait, for up to `drain_timeout`, log how many
  * were not, stop the dispatcher and join it: every open call has ended. */

@@ -329,14 +329,10 @@ static enum hook_result ask_later(struct question *q,
 				  const struct verdict **ret,
 				  uint64_t *ret_ticket)
 {
-	const struct verdict *v = kept_find(q);
+	const struct verdict *v;
 	struct question *later;
 	uint64_t ticket;
 
-	if (v) {
-		*ret = v;
-		return HOOK_DONE;
-	}
 	later = delay(q);
 	if (!later) {
 		hook_trouble(q->hooks, asked(q), TROUBLE_UNASKED,
@@ -373,6 +369,10 @@ enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
 		*ret = verdict_ref(&verdict_next);
 		return HOOK_DONE;
 	}
+	/* What is kept decides, and takes no reference of the settings. */
+	*ret = kept_find(&q);
+	if (*ret)
+		return HOOK_DONE;
 	if (may_delay)
 		return ask_later(&q, ret, ret_ticket);
 	settings_ref(q.settings);

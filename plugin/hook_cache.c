@@ -16,24 +16,37 @@ enum {
 
 /* ---- questions ---- */
 
+static const uint8_t *secret_of(struct hooks *hooks,
+				const struct webhook *webhook)
+{
+	uint8_t *secret = hooks->asked[webhook->hook].secret;
+
+	if (hooks->asked[webhook->hook].webhook != webhook) {
+		codec_secret_of(webhook->target, hooks->secret, secret);
+		hooks->asked[webhook->hook].webhook = webhook;
+	}
+	return secret;
+}
+
 static void name_question(struct question *q)
 {
 	const struct webhook *webhook = asked(q);
-	const uint8_t *secret = q->hooks->secret;
+	const uint8_t *secret = secret_of(q->hooks, webhook);
 	struct cache_group *group = &webhook->stats->cache;
 	struct event bare;
 
 	if (!group->hook) {
 		group->hook = (uint64_t)webhook->hook + 1;
-		group->endpoint = codec_tag(bytes_of(webhook->shown), secret);
+		group->endpoint =
+			codec_tag(bytes_of(webhook->shown), q->hooks->secret);
 	}
 	q->kept.group = group;
 	if (!q->ev->listener) {
-		codec_key(q->ev, webhook->target, secret, q->kept.key);
+		codec_key(q->ev, secret, q->kept.key);
 		return;
 	}
 	bare = hook_event(webhook, q->ev);
-	codec_key(&bare, webhook->target, secret, q->kept.key);
+	codec_key(&bare, secret, q->kept.key);
 }
 
 /* What a clear selects by matters to what is stored, not to who looks. */
@@ -62,12 +75,15 @@ const struct verdict *kept_find(struct question *q)
 	const struct verdict *v;
 	enum cache_result result;
 	const void *value;
+	int64_t now_ms;
 
 	if (q->looked_up || !hook_table[q->ev->hook].cacheable)
 		return NULL;
 	q->looked_up = true;
 	name_question(q);
-	result = cache_get(hooks->cache, &q->kept, hooks_now_ms(hooks), &value);
+	cache_expect(hooks->cache, q->kept.key);
+	now_ms = hooks_now_ms(hooks);
+	result = cache_get(hooks->cache, &q->kept, now_ms, &value);
 	if (result == CACHE_MISS) {
 		name_asker(q);
 		return NULL;

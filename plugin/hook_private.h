@@ -45,6 +45,13 @@ struct hooks {
 	struct inquiry *inquiries; /* by key: those that others may join */
 	int64_t sweep_ms;          /* the cache's next sweep */
 	uint8_t secret[16];        /* of what is told apart in the cache */
+	/* And of the questions to the webhook of each hook that was asked last.
+	 * Other settings' webhooks may come to lie where one has lain: with
+	 * every settings taken up all are forgotten. */
+	struct {
+		const struct webhook *webhook;
+		uint8_t secret[16];
+	} asked[HOOK_COUNT];
 	/* Of this start of the broker: when it was, in microseconds since
 	 * 1970, and what no other has. Requests are numbered. */
 	char epoch[24], instance[24];

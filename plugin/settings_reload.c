@@ -226,12 +226,9 @@ static void compare_webhooks(struct settings *s, const struct settings *old,
 
 /* Keys that take effect at a start only. */
 static const char *const at_start[] = {
-	"plugins.vmq_webhooks",
-	"vmq_webhooks.admin_socket",
-	"vmq_webhooks.metrics_listen",
-	"vmq_webhooks.persist",
-	"vmq_webhooks.persist_file",
-	NULL, /* so that each has a line */
+	"plugins.vmq_webhooks",        "vmq_webhooks.admin_socket",
+	"vmq_webhooks.metrics_listen", "vmq_webhooks.persist",
+	"vmq_webhooks.persist_file",   NULL, /* so that each has a line */
 };
 
 static bool is_at_start(const char *key)

@@ -155,8 +155,3 @@ void settings_slot_sweep(struct settings_slot *slot,
 	pthread_mutex_unlock(&slot->lock);
 	let_go(&rest);
 }
-
-unsigned settings_slot_version(const struct settings_slot *slot)
-{
-	return atomic_load_explicit(&slot->version, memory_order_acquire);
-}

@@ -10,6 +10,7 @@
 #define PLUGIN_SETTINGS_SLOT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include "plugin/settings.h"
@@ -51,6 +52,9 @@ void settings_slot_sweep(struct settings_slot *slot,
 
 /* Differs from what it returned before as soon as other settings are in
  * force: cheap enough for every callback. */
-unsigned settings_slot_version(const struct settings_slot *slot);
+static inline unsigned settings_slot_version(const struct settings_slot *slot)
+{
+	return atomic_load_explicit(&slot->version, memory_order_acquire);
+}
 
 #endif /* PLUGIN_SETTINGS_SLOT_H */

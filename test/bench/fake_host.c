@@ -263,7 +263,8 @@ int host_load(const char *path, const struct text_list *options)
 	if (count >= 0 && version(1, versions) == PLUGIN_VERSION &&
 	    init((mosquitto_plugin_id_t *)&host, &host.userdata, opts, count) ==
 		    MOSQ_ERR_SUCCESS &&
-	    host.callbacks[MOSQ_EVT_ACL_CHECK].call)
+	    host.callbacks[MOSQ_EVT_ACL_CHECK].call &&
+	    host.callbacks[MOSQ_EVT_MESSAGE].call)
 		err = 0;
 	free_split(opts, options->count);
 	return err;
@@ -291,6 +292,21 @@ int host_check_publish(const char *topic, const void *payload, size_t len)
 	return host.callbacks[MOSQ_EVT_ACL_CHECK].call(
 		MOSQ_EVT_ACL_CHECK, &ed,
 		host.callbacks[MOSQ_EVT_ACL_CHECK].userdata);
+}
+
+int host_pass_message(const char *topic, const void *payload, size_t len)
+{
+	struct mosquitto_evt_message ed = {
+		.client = &host.client,
+		.topic = (char *)topic,
+		.payload = (void *)payload,
+		.payloadlen = (uint32_t)len,
+		.qos = 1,
+	};
+
+	return host.callbacks[MOSQ_EVT_MESSAGE].call(
+		MOSQ_EVT_MESSAGE, &ed,
+		host.callbacks[MOSQ_EVT_MESSAGE].userdata);
 }
 
 void host_tick(void)

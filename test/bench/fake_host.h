@@ -14,6 +14,8 @@ void host_unload(void);
 
 /* May the client publish to this topic? What the plugin answers. */
 int host_check_publish(const char *topic, const void *payload, size_t len);
+/* It does: what the plugin answers to the MESSAGE event that follows. */
+int host_pass_message(const char *topic, const void *payload, size_t len);
 
 /* One turn of the broker's loop. */
 void host_tick(void);

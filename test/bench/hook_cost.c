@@ -1,11 +1,14 @@
 /*
- * hook_cost.c - what the plugin's callback for a publish costs, hit or miss,
- * without a broker around it: the plugin on a fake host.
+ * hook_cost.c - what the plugin's callbacks for a publish cost, hit or miss,
+ * without a broker around it: the plugin on a fake host. ACL_CHECK asks, and
+ * is `miss` or `hit`; MESSAGE follows, and is `message` after a hit.
  *
  * usage: hook-cost --plugin FILE [--opt key=value]... [--fill N] [--draw N]
  *
  * --fill N   ask about N topics, one after the other, each for the first time
  * --draw N   then ask N times about one of them, drawn uniformly
+ * --evict N  before each of those write to N KiB of memory, so that code and
+ *            data come from as far away as after a broker's other work
  *
  * Without either it only starts the plugin: the exit status says whether it
  * took the options. Prints one JSON object; `cpu` is what the broker's thread
@@ -13,6 +16,7 @@
  * after each tenth of the fill.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "test/bench/fake_host.h"
 
@@ -20,6 +24,7 @@ enum {
 	BATCH = 1000, /* draws between two means */
 	TICK = 100,   /* calls between two turns of the loop */
 	TENTHS = 10,
+	LINE = 64, /* of the processor's caches */
 };
 
 static const char payload[] = "0123456789abcdef0123456789abcdef";
@@ -27,9 +32,11 @@ static const char payload[] = "0123456789abcdef0123456789abcdef";
 struct run {
 	const char *plugin;
 	struct text_list options;
-	int64_t fill, draw;
+	int64_t fill, draw, evict;
+	unsigned char *evicted;
 	uint64_t refused, state;
 	struct samples miss, miss_cpu, hit, hit_batches;
+	struct samples message, message_batches;
 	uint64_t slow; /* misses that computed for more than a millisecond */
 	int64_t rss_kb[TENTHS];
 };
@@ -48,25 +55,35 @@ static void topic_of(char *out, size_t size, uint64_t i)
 	snprintf(out, size, "bench/topic/%08llu", (unsigned long long)i);
 }
 
-static void ask(struct run *run, uint64_t i, int64_t *ret_ns)
+static int64_t ask(struct run *run, const char *topic)
 {
-	char topic[64];
-	int64_t before;
+	int64_t before = bench_now_ns();
 
-	topic_of(topic, sizeof(topic), i);
-	before = bench_now_ns();
 	if (host_check_publish(topic, payload, sizeof(payload) - 1) != 0)
 		run->refused++;
-	*ret_ns = bench_now_ns() - before;
+	return bench_now_ns() - before;
+}
+
+static int64_t pass(struct run *run, const char *topic)
+{
+	int64_t before = bench_now_ns();
+
+	if (host_pass_message(topic, payload, sizeof(payload) - 1) != 0)
+		run->refused++;
+	return bench_now_ns() - before;
 }
 
 static void fill(struct run *run)
 {
 	for (int64_t i = 0; i < run->fill; i++) {
-		int64_t cpu = bench_cpu_ns(), ns;
+		int64_t cpu, ns;
+		char topic[64];
 
-		ask(run, (uint64_t)i, &ns);
+		topic_of(topic, sizeof(topic), (uint64_t)i);
+		cpu = bench_cpu_ns();
+		ns = ask(run, topic);
 		cpu = bench_cpu_ns() - cpu;
+		pass(run, topic);
 		samples_add(&run->miss, ns);
 		samples_add(&run->miss_cpu, cpu);
 		run->slow += cpu > NS_PER_MS;
@@ -78,18 +95,44 @@ static void fill(struct run *run)
 	}
 }
 
+/* The mean of each batch. */
+struct batches {
+	struct samples *means;
+	int64_t sum, count;
+};
+
+static void batch_add(struct batches *b, int64_t ns)
+{
+	b->sum += ns;
+	if (++b->count < BATCH)
+		return;
+	samples_add(b->means, b->sum / BATCH);
+	b->sum = b->count = 0;
+}
+
+static void evict(struct run *run)
+{
+	for (int64_t i = 0; i < run->evict * 1024; i += LINE)
+		run->evicted[i]++;
+}
+
 static void draw_all(struct run *run)
 {
-	int64_t sum = 0, ns;
+	struct batches hits = { .means = &run->hit_batches };
+	struct batches messages = { .means = &run->message_batches };
 
 	for (int64_t i = 1; i <= run->draw; i++) {
-		ask(run, draw(run) % (uint64_t)run->fill, &ns);
+		int64_t ns;
+		char topic[64];
+
+		topic_of(topic, sizeof(topic), draw(run) % (uint64_t)run->fill);
+		evict(run);
+		ns = ask(run, topic);
 		samples_add(&run->hit, ns);
-		sum += ns;
-		if (i % BATCH == 0) {
-			samples_add(&run->hit_batches, sum / BATCH);
-			sum = 0;
-		}
+		batch_add(&hits, ns);
+		ns = pass(run, topic);
+		samples_add(&run->message, ns);
+		batch_add(&messages, ns);
 		if (i % TICK == 0)
 			host_tick();
 	}
@@ -129,6 +172,8 @@ static void report(struct run *run)
 	print_samples("miss_cpu", &run->miss_cpu);
 	print_samples("hit", &run->hit);
 	print_samples("hit_batches", &run->hit_batches);
+	print_samples("message", &run->message);
+	print_samples("message_batches", &run->message_batches);
 	printf("\"rss_kb\": [");
 	for (int i = 0; i < TENTHS; i++)
 		printf("%s%lld", i ? ", " : "", (long long)run->rss_kb[i]);
@@ -139,11 +184,17 @@ static void report(struct run *run)
 /* All of it now, so that what grows later is the plugin's. */
 static int reserve(struct run *run)
 {
+	run->evicted = calloc((size_t)run->evict + 1, 1024);
+	if (!run->evicted)
+		return -1;
 	if (samples_reserve(&run->miss, (size_t)run->fill + 1) != 0 ||
 	    samples_reserve(&run->miss_cpu, (size_t)run->fill + 1) != 0 ||
-	    samples_reserve(&run->hit, (size_t)run->draw + 1) != 0)
+	    samples_reserve(&run->hit, (size_t)run->draw + 1) != 0 ||
+	    samples_reserve(&run->message, (size_t)run->draw + 1) != 0 ||
+	    samples_reserve(&run->hit_batches,
+			    (size_t)(run->draw / BATCH) + 1) != 0)
 		return -1;
-	return samples_reserve(&run->hit_batches,
+	return samples_reserve(&run->message_batches,
 			       (size_t)(run->draw / BATCH) + 1);
 }
 
@@ -155,6 +206,7 @@ int main(int argc, char **argv)
 		{ "opt", OPTION_LIST, &run.options },
 		{ "fill", OPTION_NUMBER, &run.fill },
 		{ "draw", OPTION_NUMBER, &run.draw },
+		{ "evict", OPTION_NUMBER, &run.evict },
 		{ 0 },
 	};
 
@@ -172,5 +224,8 @@ int main(int argc, char **argv)
 	samples_clear(&run.miss_cpu);
 	samples_clear(&run.hit);
 	samples_clear(&run.hit_batches);
+	samples_clear(&run.message);
+	samples_clear(&run.message_batches);
+	free(run.evicted);
 	return 0;
 }

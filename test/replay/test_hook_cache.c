@@ -1004,6 +1004,24 @@ static void an_entry_goes_with_its_webhook(void **state)
 	}
 }
 
+/* Where one webhook lay another comes to lie, mostly: its questions are not
+ * named after the one before, or they would not be found again. */
+static void a_webhook_in_the_place_of_another_is_another(void **state)
+{
+	struct hooks *hooks = publishes();
+	struct event ev = publish_to("t");
+
+	(void)state;
+	keep(hooks, &ev, "max-age=10");
+	take_away(hooks, HOOK_AUTH_ON_PUBLISH, "http://one/");
+	hooks_refresh(hooks);
+	add(hooks, HOOK_AUTH_ON_PUBLISH, "http://two/");
+	keep(hooks, &ev, "max-age=10");
+	add(hooks, HOOK_ON_PUBLISH, "http://one/");
+	hit(hooks, &ev, DECISION_OK);
+	finish(hooks);
+}
+
 static void what_was_asked_under_other_settings_is_not_kept(void **state)
 {
 	struct event ev = login_of("c");
@@ -1656,6 +1674,7 @@ int main(void)
 		cmocka_unit_test(a_user_is_cleared_by_the_name_it_sent),
 		cmocka_unit_test(who_sent_no_name_is_cleared_by_none),
 		cmocka_unit_test(an_entry_goes_with_its_webhook),
+		cmocka_unit_test(a_webhook_in_the_place_of_another_is_another),
 		cmocka_unit_test(
 			what_was_asked_under_other_settings_is_not_kept),
 		cmocka_unit_test(

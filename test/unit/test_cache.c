@@ -185,6 +185,7 @@ static enum cache_result look_in(struct fixture *f, struct cache_group *group,
 	struct cache_ticket t = { .group = group };
 
 	set_key(&t, n);
+	cache_expect(f->cache, t.key);
 	return cache_get(f->cache, &t, now, ret);
 }
 
@@ -605,6 +606,24 @@ static void what_was_used_lately_stays(void **state)
 	}
 	assert_fresh(f, 0, NOW);
 	assert_missed(f, 1, NOW);
+}
+
+static void what_is_expected_is_not_used_by_that(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_ticket t = { .group = &f->group };
+	unsigned n = 0;
+
+	set_key(&t, 0);
+	cache_expect(f->cache, t.key);
+	while (totals(f)->evicted == 0) {
+		put_size(f, n++, 100);
+		cache_expect(f->cache, t.key);
+	}
+	assert_int_equal(f->group.hits, 0);
+	assert_int_equal(f->group.misses, 0);
+	assert_missed(f, 0, NOW);
+	assert_fresh(f, 1, NOW);
 }
 
 static void a_large_entry_evicts_as_many_as_it_needs(void **state)
@@ -1655,6 +1674,7 @@ int main(void)
 		TEST(jitter_leaves_something_of_every_life),
 		TEST(the_bound_holds_and_the_oldest_goes_first),
 		TEST(what_was_used_lately_stays),
+		TEST(what_is_expected_is_not_used_by_that),
 		TEST(a_large_entry_evicts_as_many_as_it_needs),
 		TEST(one_entry_evicts_no_more_than_some_hundreds),
 		TEST(an_entry_beyond_the_bound_is_rejected),

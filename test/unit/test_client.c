@@ -54,6 +54,40 @@ static void a_reused_pointer_begins_anew(void **state)
 	assert_ptr_equal(client_find(t, AT(1)), c);
 }
 
+/* It was found last, and would be found again by that. */
+static void a_forgotten_client_is_nobody(void **state)
+{
+	struct client_table *t = *state;
+	struct client *a = client_begin(t, AT(1), "a");
+	struct client *b = client_begin(t, AT(2), "b");
+
+	client_doom(t, b);
+	assert_ptr_equal(client_find(t, AT(2)), b);
+	for (int i = 0; i < 3; i++)
+		client_table_beat(t);
+	assert_null(client_find(t, AT(2)));
+	assert_ptr_equal(client_find(t, AT(1)), a);
+	assert_null(client_find(t, AT(2)));
+	assert_ptr_equal(client_find(t, AT(1)), a);
+	client_table_clear(t);
+	assert_null(client_find(t, AT(1)));
+}
+
+/* As far apart as an allocator puts them. */
+static void many_clients_are_told_apart(void **state)
+{
+	enum {
+		N = 1000
+	};
+	struct client *all[N];
+
+	for (size_t i = 0; i < N; i++)
+		all[i] = client_begin(*state, AT(i + 1), "a");
+	for (size_t i = 0; i < N; i++)
+		assert_ptr_equal(client_find(*state, AT(i + 1)), all[i]);
+	assert_null(client_find(*state, AT(N + 1)));
+}
+
 static void a_ticket_finds_its_client_until_decided(void **state)
 {
 	struct client_table *t = *state;
@@ -364,6 +398,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_pointer_never_shown_is_nobody,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reused_pointer_begins_anew,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_forgotten_client_is_nobody,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(many_clients_are_told_apart,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_ticket_finds_its_client_until_decided, setup,

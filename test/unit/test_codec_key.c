@@ -17,9 +17,11 @@ struct key {
 
 static struct key key_of(const struct event *ev)
 {
+	uint8_t own[16];
 	struct key key;
 
-	codec_key(ev, url, secret, key.bytes);
+	codec_secret_of(url, secret, own);
+	codec_key(ev, own, key.bytes);
 	return key;
 }
 
@@ -195,13 +197,15 @@ static void every_part_of_a_listener_counts(void **state)
 static void endpoint_and_secret_count(void **state)
 {
 	struct event ev = question();
-	uint8_t other[16] = "0123456789abcdeg";
+	uint8_t other[16] = "0123456789abcdeg", own[16];
 	struct key key = key_of(&ev), next;
 
 	(void)state;
-	codec_key(&ev, "http://127.0.0.1/autH", secret, next.bytes);
+	codec_secret_of("http://127.0.0.1/autH", secret, own);
+	codec_key(&ev, own, next.bytes);
 	assert_false(same(key, next));
-	codec_key(&ev, url, other, next.bytes);
+	codec_secret_of(url, other, own);
+	codec_key(&ev, own, next.bytes);
 	assert_false(same(key, next));
 }
 
@@ -216,12 +220,33 @@ static void no_field_runs_into_the_next(void **state)
 	b.client_id = bytes_of("a");
 	b.username = bytes_of("bc");
 	assert_false(same(key_of(&a), key_of(&b)));
-	a.username = (struct bytes){ "c\0\0\0\0\0\0\0\1p", 10 };
+	a.username = bytes_of("c\2p");
 	a.password = bytes_of(NULL);
 	b = question();
 	b.client_id = bytes_of("ab");
 	b.username = bytes_of("c");
 	assert_false(same(key_of(&a), key_of(&b)));
+}
+
+/* What is one byte long up to a length, and nine from there on. */
+static void every_length_counts(void **state)
+{
+	enum {
+		N = 300
+	};
+	struct event ev = question();
+	struct key keys[N];
+	char text[N];
+
+	(void)state;
+	memset(text, 0xff, sizeof(text));
+	for (size_t n = 0; n < N; n++) {
+		ev.username = (struct bytes){ text, n };
+		ev.password = (struct bytes){ text, N - n };
+		keys[n] = key_of(&ev);
+		for (size_t i = 0; i < n; i++)
+			assert_false(same(keys[i], keys[n]));
+	}
 }
 
 /* Long questions are folded: every byte of them still counts. */
@@ -311,6 +336,7 @@ int main(void)
 		cmocka_unit_test(every_part_of_a_property_counts),
 		cmocka_unit_test(every_part_of_a_listener_counts),
 		cmocka_unit_test(endpoint_and_secret_count),
+		cmocka_unit_test(every_length_counts),
 		cmocka_unit_test(no_field_runs_into_the_next),
 		cmocka_unit_test(length_does_not_matter),
 		cmocka_unit_test(the_same_name_has_the_same_tag),
