@@ -12,7 +12,7 @@
 static void skipped(const struct registration *r, void *arg)
 {
 	struct plugin *p = arg;
-	char *shown = redact_url(r->endpoint);
+	char *shown = redact_url_and_query(r->endpoint);
 
 	broker_log(p, LOG_LEVEL_INFO,
 		   "%s: registered at run time, and set by the configuration "

@@ -294,7 +294,7 @@ static void name_webhook(struct conf_error *e, const struct registration *r)
 
 	if (r->place)
 		return;
-	shown = redact_url(r->endpoint);
+	shown = redact_url_and_query(r->endpoint);
 	snprintf(e->text, sizeof(e->text),
 		 "registered at run time: hook=%s endpoint=%.256s: %.640s",
 		 hook_table[r->hook].name, shown ? shown : "?", why.text);

@@ -48,7 +48,7 @@ static void post_line(struct admin_commands *commands, int level,
 		      const struct admin_peer *peer, const char *done,
 		      const char *hook, const char *endpoint, const char *why)
 {
-	char *shown = redact_url(endpoint);
+	char *shown = redact_url_and_query(endpoint);
 	char missing[64] = "", line[768];
 
 	if (commands->unlogged)
@@ -174,7 +174,7 @@ void admin_log_disconnected(struct hooks *hooks, const struct admin_peer *peer,
 void admin_log_tested(struct hooks *hooks, const struct admin_peer *peer,
 		      const char *hook, const char *endpoint)
 {
-	char *shown = endpoint ? redact_url(endpoint) : NULL;
+	char *shown = endpoint ? redact_url_and_query(endpoint) : NULL;
 
 	hooks_log(hooks, LOG_LEVEL_INFO,
 		  "admin: tested hook=%s by uid %ld pid %ld%s%s", hook,

@@ -25,6 +25,10 @@ DONE = {"text": "Done", "type": "text"}
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
+# What is shown is what differs from the program's, not the tests'.
+DEFAULTS = {"vmq_webhooks.connect_timeout": 1000}
+
+
 class Registering(BrokerTest):
 
     def put(self, b, hook, url, *flags):
@@ -370,7 +374,7 @@ class Way(Registering):
 
     def test_signing_key(self):
         ep = self.endpoint()
-        b = self.broker(files={"key": "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7Mmk"
+        b = self.broker(DEFAULTS, files={"key": "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7Mmk"
                                "ZcDusAxyuf2A=\n"})
         self.put(b, "auth_on_register", ep.url,
                  "--signing_key_file=" + b.path("key"))
@@ -438,7 +442,7 @@ class Show(Registering):
         """What differs from the defaults; without it VerneMQ's columns."""
         conf = endpoint_conf("http://h/conf", ("on_publish",), "w",
                              retries=7, base64encode="off")
-        b = self.broker(conf)
+        b = self.broker(dict(conf, **DEFAULTS))
         self.put(b, "on_publish", "http://h/run", "--trace=on",
                  "--header.X-Key=k", "--no_proxy=a, b")
         self.put(b, "on_register", "http://h/plain")
@@ -542,7 +546,7 @@ class Persist(Registering):
 
     def test_it_is_a_configuration(self):
         """That may be moved to where the rest is."""
-        b = self.started()
+        b = self.started(DEFAULTS)
         self.put(b, "on_publish", "http://h/", "--retries=1")
         options = self.shown(b)
         b.stop()

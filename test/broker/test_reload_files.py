@@ -67,7 +67,6 @@ class Certificates(ReloadTest):
                              ("auth_on_register",))
         conf.update({"vmq_webhooks." + k: v for k, v in keys.items()})
         # nothing here is about time
-        conf["vmq_webhooks.connect_timeout"] = 10000
         conf["vmq_webhooks.hook00.response_timeout"] = 20000
         return self.filed(conf)
 

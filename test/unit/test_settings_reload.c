@@ -439,8 +439,8 @@ static void too_many_with_those_of_run_time_are_refused(void **state)
 	assert_int_equal(settings_succeed(s, f->before, &f->report, &f->error),
 			 -EINVAL);
 	assert_string_equal(f->error.text,
-			    "registered at run time: hook=on_publish "
-			    "endpoint=http://r/: more than 1000 webhooks");
+			    "more than 1000 webhooks with those that were "
+			    "registered at run time: deregister some");
 	settings_unref(s);
 	write_file(f, "conf", less);
 	assert_int_equal(settings_source_load(f->source, &s, &f->error), 0);
