@@ -53,6 +53,15 @@ STRINGOPS := $(foreach op,memset memcpy,\
 STRINGOPS := $(shell $(CC) $(STRINGOPS) -E -xc /dev/null >/dev/null 2>&1 && \
 	       echo $(STRINGOPS))
 
+# What a publish goes through is in many files: the plugin is compiled as one
+# when it is linked. Tests link the same objects as they are, which is quicker.
+ifndef SANITIZE
+LTO := $(shell $(CC) -flto=auto -ffat-lto-objects -E -xc /dev/null >/dev/null 2>&1 && \
+	       $(CC) --version | grep -q 'Free Software' && \
+	       echo -flto=auto -ffat-lto-objects)
+NO_LTO := $(if $(LTO),-fno-lto)
+endif
+
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVMQ_WEBHOOKS_VERSION='"$(VERSION)"' \
               -I. -fPIC -fvisibility=hidden -pthread $(STRINGOPS) $(PKG_CFLAGS) \
               -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -102,7 +111,7 @@ all: $(OUT)/vmq_webhooks.so $(OUT)/vmq-admin
 $(OUT)/vmq_webhooks.so: $(call obj,$(CORE_SRC) $(BROKER_SRC)) plugin/exports.map
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -shared -o $@ \
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LTO) $(LDFLAGS) -shared -o $@ \
 		$(call obj,$(CORE_SRC) $(BROKER_SRC)) $(PKG_LIBS) \
 		-Wl,-Bsymbolic -Wl,-z,nodelete -Wl,-z,relro,-z,now \
 		-Wl,--version-script=plugin/exports.map
@@ -114,12 +123,12 @@ $O/core.a: $(call obj,$(CORE_SRC))
 $(OUT)/vmq-admin: $(call obj,$(CLI_SRC)) $O/core.a
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(NO_LTO) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(OUT)/test/unit/%: $O/test/unit/%.o $(call obj,$(UNIT_HELP) $(CORE_SRC))
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(NO_LTO) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 # The tool's machinery, with commands of the test's own.
 $(OUT)/test/unit/test_cli: $(call obj,$(addprefix plugin/cli/,usage.c parse.c complete.c))
@@ -134,12 +143,12 @@ $(OUT)/test/unit/test_torture: LDFLAGS += $(foreach f,malloc calloc realloc \
 $(OUT)/test/replay/%: $O/test/replay/%.o $(call obj,$(REPLAY_HELP) $(REPLAY_CORE))
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(NO_LTO) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 $(OUT)/test/golden: $(call obj,$(GOLDEN_SRC) $(GOLDEN_HELP) $(CORE_SRC))
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(NO_LTO) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 BENCH_BIN := $(addprefix $(OUT)/bench/,endpoint load bare-curl hook-cost cache-cost)
 bench_obj = $(call obj,$(1:%=test/bench/%.c) test/bench/bench.c)
@@ -155,8 +164,9 @@ $O/test/bench/fake_host.o: ALL_CFLAGS += -fvisibility=default
 $(BENCH_BIN):
 	$(call say,LINK)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) $(NO_LTO) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+$(call obj,$(CORE_SRC) $(BROKER_SRC)): ALL_CFLAGS += $(LTO)
 $O/%.o: %.c Makefile
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)

@@ -344,7 +344,8 @@ long hooks_disconnect(struct hooks *hooks,
 
 void hooks_refresh(struct hooks *hooks)
 {
-	be_seen(hooks);
+	if (!atomic_load_explicit(&hooks->ticked, memory_order_relaxed))
+		be_seen(hooks);
 	budget_begin(&hooks->budget);
 	take_up_settings(hooks);
 	forget_old_settings(hooks);

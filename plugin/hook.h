@@ -114,8 +114,8 @@ const struct hook_totals *hooks_totals(const struct hooks *hooks,
 /* Whether the broker's thread lives. Times are those of broker_ops' now_us. */
 struct hooks_pulse {
 	int64_t started_us; /* hooks_create() */
-	int64_t seen_us;    /* it last ticked, or raised an event */
-	/* It has ticked; one that never does is seen by its events alone. */
+	int64_t seen_us;    /* it last ticked; or raised an event, as long as
+			     * it has never ticked */
 	bool ticked, may_never_tick;
 	unsigned changes; /* of the settings */
 };
@@ -127,7 +127,8 @@ void hooks_get_pulse(const struct hooks *hooks, struct hooks_pulse *ret);
  * also when there is no endpoint for it. */
 struct hook_seen {
 	uint64_t events;
-	int64_t last_ms; /* since 1970; 0: never */
+	int64_t ago_ms; /* the last, or the turn of the broker's loop that it
+			 * was in; of no meaning without events */
 };
 
 /* Any thread. */

@@ -29,8 +29,8 @@ static int64_t least(int64_t a, int64_t b)
 
 /* ---- for the log ---- */
 
-void question_trace(const struct question *q, const char *how,
-		    const struct verdict *v, const char *why)
+void question_log(const struct question *q, const char *how,
+		  const struct verdict *v, const char *why)
 {
 	static const char *const texts[] = {
 		[DECISION_OK] = "ok",
@@ -38,11 +38,8 @@ void question_trace(const struct question *q, const char *how,
 		[DECISION_DENY] = "refused: ",
 	};
 	const struct webhook *webhook = asked(q);
-	struct bytes reason;
+	struct bytes reason = v ? v->reason : bytes_of(why);
 
-	if (!hooks_says(q->hooks, LOG_LEVEL_DEBUG))
-		return;
-	reason = v ? v->reason : bytes_of(why);
 	hooks_log(q->hooks, LOG_LEVEL_DEBUG,
 		  "%s: endpoint %s: client %.*s: %s%s%.*s",
 		  hook_table[webhook->hook].name, webhook->logged,

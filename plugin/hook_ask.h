@@ -64,8 +64,16 @@ const struct verdict *question_by_policy(struct question *q, const char *error);
 
 /* A line for debugging: `how` there is the verdict `v`, or why there is
  * none. */
-void question_trace(const struct question *q, const char *how,
-		    const struct verdict *v, const char *why);
+void question_log(const struct question *q, const char *how,
+		  const struct verdict *v, const char *why)
+	__attribute__((cold));
+
+static inline void question_trace(const struct question *q, const char *how,
+				  const struct verdict *v, const char *why)
+{
+	if (hooks_says(q->hooks, LOG_LEVEL_DEBUG))
+		question_log(q, how, v, why);
+}
 
 /* Likewise, and it was not asked, or not waited for: counts and logs. */
 const struct verdict *question_unasked(struct question *q, const char *why);

@@ -73,7 +73,7 @@ struct hooks {
 	/* For any thread to read. */
 	struct {
 		_Atomic uint64_t events;
-		_Atomic int64_t last_ms;
+		_Atomic int64_t last_us;
 	} seen[HOOK_COUNT];
 	bool ticking; /* in hooks_tick(), and in no callback */
 };

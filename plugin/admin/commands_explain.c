@@ -84,20 +84,18 @@ static void put_seen(struct json_writer *w, struct hooks *hooks,
 {
 	struct hook_seen seen;
 	char ago[AGO_LEN] = "never";
-	int64_t ms;
 
 	hooks_get_seen(hooks, hook, &seen);
-	ms = hooks_unix_ms(hooks) - seen.last_ms;
 	json_int(w, "events", (int64_t)seen.events);
 	if (!seen.events) {
 		json_text(w, "last", bytes_of(ago));
 		json_null(w, "last_ago_s");
 		return;
 	}
-	ago_write(ms, ago);
+	ago_write(seen.ago_ms, ago);
 	strncat(ago, " ago", sizeof(ago) - strlen(ago) - 1);
 	json_text(w, "last", bytes_of(ago));
-	json_int(w, "last_ago_s", ms > 0 ? ms / 1000 : 0);
+	json_int(w, "last_ago_s", seen.ago_ms > 0 ? seen.ago_ms / 1000 : 0);
 }
 
 static void put_row(struct json_writer *w, struct hooks *hooks,
