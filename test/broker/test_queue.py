@@ -238,9 +238,9 @@ class Age(Queue):
 
     def test_what_is_under_way_is_not_old(self):
         """Its attempt has response_timeout."""
-        ep, b = self.stage(conf={"max_event_age": self.ms(1500)})
+        ep, b = self.stage(conf={"max_event_age": self.ms(1000)})
         c, stall = self.stalled(ep, b)
-        time.sleep(1.8 * self.scale)
+        time.sleep(1.2 * self.scale)
         stall.release()
         c.publish("t/1", "x", 1)
         ep.wait_for("on_publish", 2)
