@@ -317,6 +317,41 @@ static void test_it_does_not_hold_up_the_end(void **state)
 	clear_all(got, 3);
 }
 
+/* One is under way, and another of its lane behind it; or it fails, and would
+ * go once more. */
+static void test_nor_does_who_comes_to_wait_at_the_end(void **state)
+{
+	static const int statuses[] = { 200, 503 };
+
+	for (size_t i = 0; i < COUNT(statuses); i++) {
+		const struct http_answer late = { .status = statuses[i],
+						  .delay_ms = 300 };
+		struct fixture *f = *state;
+		struct pool_request req = request_of(f, POOL_TELL);
+		int64_t began = pool_now_ms();
+		struct got got[2];
+
+		begin(f);
+		req.retries = 3;
+		req.lane = "lane";
+		req.lane_len = 4;
+		http_server_push(f->server, &late);
+		submit_request(f, &got[0], &req);
+		assert_true(http_server_wait_requests(f->server, 1));
+		submit_request(f, &got[1], &req);
+		pause_it(f, true);
+		pool_stop(f->pool, 10 * PATIENCE_MS);
+		assert_true(pool_now_ms() - began < 10 * PATIENCE_MS);
+		assert_int_equal(got[0].status, i ? 0 : 200);
+		assert_int_equal(got[0].error, i ? -ECANCELED : 0);
+		assert_int_equal(got[1].error, -ECANCELED);
+		assert_int_equal(counts_of(f).requests, 1);
+		clear_all(got, 2);
+		tear_down(state);
+		assert_int_equal(set_up_started(state), 0);
+	}
+}
+
 static void test_who_is_not_known_cannot_be_paused(void **state)
 {
 	struct fixture *f = *state;
@@ -347,6 +382,7 @@ int main(void)
 		TEST(test_it_stays_when_configured_anew),
 		TEST(test_it_ends_with_the_endpoint),
 		TEST(test_it_does_not_hold_up_the_end),
+		TEST(test_nor_does_who_comes_to_wait_at_the_end),
 		TEST(test_who_is_not_known_cannot_be_paused),
 	};
 
