@@ -70,16 +70,20 @@ static void not_of_what_goes_on(void **state)
 	finish(hooks);
 }
 
-static void without_its_password(void **state)
+static void without_its_secrets(void **state)
 {
-	struct hooks *hooks = hooks_of(opts, 2);
+	const struct settings_opt secret[] = {
+		HOOK("a", "auth_on_publish", "http://u:secret@a/?token=secret"),
+	};
+	struct hooks *hooks = hooks_of(secret, 2);
 
 	(void)state;
 	hooks_tick(hooks);
 	fake_pool_paused(broker.now_us / 1000);
 	pass(hooks, 10 * MINUTE);
 	assert_int_equal(broker.logged, 1);
-	assert_non_null(strstr(broker.line, "endpoint http://***@a/ "));
+	assert_non_null(strstr(broker.line, "endpoint http://***@a/?token=*** "));
+	assert_null(strstr(broker.log, "secret"));
 	finish(hooks);
 }
 
@@ -88,7 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_ten_minutes_once_for_each_endpoint),
 		cmocka_unit_test(not_of_what_goes_on),
-		cmocka_unit_test(without_its_password),
+		cmocka_unit_test(without_its_secrets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
