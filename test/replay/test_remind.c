@@ -82,7 +82,8 @@ static void without_its_secrets(void **state)
 	fake_pool_paused(broker.now_us / 1000);
 	pass(hooks, 10 * MINUTE);
 	assert_int_equal(broker.logged, 1);
-	assert_non_null(strstr(broker.line, "endpoint http://***@a/?token=*** "));
+	assert_non_null(
+		strstr(broker.line, "endpoint http://***@a/?token=*** "));
 	assert_null(strstr(broker.log, "secret"));
 	finish(hooks);
 }
