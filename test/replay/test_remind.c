@@ -70,6 +70,23 @@ static void not_of_what_goes_on(void **state)
 	finish(hooks);
 }
 
+static void once_for_all_ways_there(void **state)
+{
+	const struct settings_opt ways[] = {
+		HOOK("a", "auth_on_publish", "https://a/"),
+		HOOK("b", "on_publish", "https://a/"),
+		{ "vmq_webhooks.b.verify_peer", "off" },
+	};
+	struct hooks *hooks = hooks_of(ways, sizeof(ways) / sizeof(ways[0]));
+
+	(void)state;
+	hooks_tick(hooks);
+	fake_pool_paused(broker.now_us / 1000);
+	pass(hooks, 10 * MINUTE);
+	assert_int_equal(broker.logged, 1);
+	finish(hooks);
+}
+
 static void without_its_secrets(void **state)
 {
 	const struct settings_opt secret[] = {
@@ -93,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_ten_minutes_once_for_each_endpoint),
 		cmocka_unit_test(not_of_what_goes_on),
+		cmocka_unit_test(once_for_all_ways_there),
 		cmocka_unit_test(without_its_secrets),
 	};
 
