@@ -560,11 +560,11 @@ static int plugin_create(struct plugin **ret, mosquitto_plugin_id_t *id,
 		err = load_settings(p, &options, &s);
 	if (err)
 		goto out;
+	p->log_level = s->log_level;
 	if (!s->enabled) {
-		if (s->log_level <= LOG_LEVEL_WARN)
-			broker_log(p, LOG_LEVEL_WARN,
-				   "plugins.vmq_webhooks is off: the plugin "
-				   "does nothing");
+		broker_log(p, LOG_LEVEL_WARN,
+			   "plugins.vmq_webhooks is off: the plugin does "
+			   "nothing");
 		goto out;
 	}
 	err = broker_restore(p, &s);

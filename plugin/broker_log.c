@@ -43,7 +43,8 @@ void broker_log_line(void *ctx, enum log_level level, const char *line)
 
 static bool says(const struct plugin *p, enum log_level level)
 {
-	return !p->hooks || level >= hooks_settings_now(p->hooks)->log_level;
+	return level >= (p->hooks ? hooks_settings_now(p->hooks)->log_level
+				  : p->log_level);
 }
 
 void broker_log(struct plugin *p, enum log_level level, const char *fmt, ...)

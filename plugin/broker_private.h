@@ -76,8 +76,9 @@ struct plugin {
 	struct broker_conf conf;
 	struct host_readers readers;
 	struct broker_ops ops;
-	pthread_t thread;    /* the broker's */
-	struct hooks *hooks; /* NULL: switched off */
+	pthread_t thread;         /* the broker's */
+	struct hooks *hooks;      /* NULL: switched off */
+	enum log_level log_level; /* until there are hooks */
 	struct admin *admin;
 	struct saved *saved; /* what is registered at run time; NULL: nowhere */
 	struct scrape *scrape; /* NULL: not wanted */

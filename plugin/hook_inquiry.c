@@ -36,7 +36,6 @@ static void note_denial(struct question *q, const struct verdict *v)
 	const struct webhook *webhook = asked(q);
 	char what[WHAT_LEN];
 
-	hook_count_error(q->hooks, webhook);
 	/* not for nothing: there may be very many */
 	if (!hooks_says(q->hooks, LOG_LEVEL_INFO))
 		return;
@@ -79,6 +78,14 @@ static void note_failure(const struct inquiry *inq, const char *error)
 {
 	if (!inq->given_up)
 		hook_failed(inq->hooks, inq->webhook, error);
+}
+
+/* A call's, however many wait for it, and be it nobody; one that was given up
+ * has counted. */
+static void count_denial(const struct inquiry *inq, const struct verdict *v)
+{
+	if (v->decision == DECISION_DENY && !inq->given_up)
+		hook_count_error(inq->hooks, inq->webhook);
 }
 
 static int decode(const struct inquiry *inq, const struct pool_reply *reply,
@@ -125,6 +132,7 @@ static void conclude(struct inquiry *inq, const struct pool_reply *reply,
 	if (ret->outcome != OUTCOME_ANSWER && !ret->unasked)
 		note_failure(inq, ret->error);
 	if (ret->outcome == OUTCOME_ANSWER) {
+		count_denial(inq, ret->v);
 		hook_answered(inq->hooks, inq->webhook);
 		kept_store(inq, ret->v, reply);
 	} else if (ret->outcome == OUTCOME_REFUSAL) {

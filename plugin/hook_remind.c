@@ -10,7 +10,8 @@ enum {
 	REMIND_MS = 600000, /* from one time to the next */
 };
 
-/* Whether a webhook before this one has the same endpoint. */
+/* Whether a webhook before this one has the same URL, which is paused as a
+ * whole. */
 static bool was_said(const struct settings *s, const struct webhook *webhook)
 {
 	for (int h = 0; h < HOOK_COUNT; h++) {
@@ -19,7 +20,7 @@ static bool was_said(const struct settings *s, const struct webhook *webhook)
 
 			if (other == webhook)
 				return false;
-			if (strcmp(other->target, webhook->target) == 0)
+			if (strcmp(other->endpoint, webhook->endpoint) == 0)
 				return true;
 		}
 	}
@@ -37,7 +38,7 @@ static void remind_of(struct hooks *hooks, const struct webhook *webhook,
 	hooks_log(hooks, LOG_LEVEL_WARN,
 		  "endpoint %s has been paused for %lld min: nothing is sent "
 		  "to it (vmq-admin webhooks resume)",
-		  webhook->shown,
+		  webhook->logged,
 		  (long long)((now - stats.paused_since_ms) / 60000));
 }
 

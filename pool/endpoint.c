@@ -66,6 +66,7 @@ struct endpoint {
 	struct counters *stats;        /* in there: its own */
 	struct loop_timer probe_timer; /* while it is open and calls wait */
 	_Atomic uint32_t full_streams; /* for any thread */
+	bool draining;                 /* endpoint_cancel_asked() */
 };
 
 /*
@@ -250,6 +251,7 @@ static void on_changed(void *arg);
 static void on_spent(struct multi *m, void *arg);
 static struct claim *claim_of(CURL *easy);
 static void on_call_timer(struct loop *loop, void *arg);
+static void cancel_paused(struct endpoint *ep);
 
 static int need_multi(struct route *route)
 {
@@ -367,6 +369,7 @@ static void start_ready(struct endpoint *ep)
 		start(ep, call);
 	if (breaker_is_open(ep->breaker) && !breaker_is_paused(ep->breaker))
 		probe(ep);
+	cancel_paused(ep);
 	update_gauges(ep);
 }
 
@@ -872,19 +875,27 @@ static void cancel_calls(struct endpoint *ep)
 		cancel(ep, call);
 }
 
+/* At the end nobody resumes what is paused. */
+static void cancel_paused(struct endpoint *ep)
+{
+	struct pool_call *call;
+
+	while (ep->draining && breaker_is_paused(ep->breaker) &&
+	       (call = queue_any_waiting(&ep->queue)) != NULL)
+		cancel(ep, call);
+}
+
 void endpoint_cancel_asked(struct endpoint *ep)
 {
 	struct pool_call *call, *next;
 
+	ep->draining = true;
 	for (call = ep->queue.sent; call; call = next) {
 		next = call->next;
 		if (call->kind != POOL_TELL)
 			cancel(ep, call);
 	}
 	while ((call = ep->queue.asked) != NULL)
-		cancel(ep, call);
-	while (breaker_is_paused(ep->breaker) &&
-	       (call = queue_any_waiting(&ep->queue)) != NULL)
 		cancel(ep, call);
 	start_ready(ep);
 }

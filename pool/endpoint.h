@@ -58,8 +58,8 @@ void endpoint_submit(struct endpoint *ep, struct pool_call *call);
 /* Whether no call is open. */
 bool endpoint_is_empty(const struct endpoint *ep);
 
-/* End what somebody waits for, with -ECANCELED: nobody does any longer; and
- * what waits for the end of a pause, which it will not see. */
+/* End what somebody waits for, with -ECANCELED: nobody does any longer; and,
+ * from now on, what waits for the end of a pause, which it will not see. */
 void endpoint_cancel_asked(struct endpoint *ep);
 
 /* Any thread, while it is kept from being destroyed. */

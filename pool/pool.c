@@ -27,7 +27,8 @@
 struct entry {
 	struct endpoint *ep;
 	struct pool_endpoint_opts opts; /* but for what points elsewhere */
-	struct transport *way;          /* one reference */
+	char *url;
+	struct transport *way; /* one reference */
 };
 
 struct table {
@@ -117,8 +118,10 @@ static void table_free(struct table *table)
 
 	if (!table)
 		return;
-	for (i = 0; i < table->n; i++)
+	for (i = 0; i < table->n; i++) {
 		transport_unref(table->at[i].way);
+		free(table->at[i].url);
+	}
 	free(table);
 }
 
@@ -149,11 +152,17 @@ static void on_ended(struct pool_call *call, void *arg);
 static int entry_init(struct entry *entry, struct pool *pool,
 		      const struct pool_endpoint_opts *opts)
 {
+	char *url = strdup(opts->url);
 	int r;
 
+	if (!url)
+		return -ENOMEM;
 	r = endpoint_create(&entry->ep, pool->loop, opts, on_ended, pool);
-	if (r)
+	if (r) {
+		free(url);
 		return r;
+	}
+	entry->url = url;
 	entry->opts = *opts;
 	entry->opts.name = entry->opts.url = NULL;
 	entry->opts.transport = (struct pool_transport){ .no_verify = false };
@@ -225,6 +234,22 @@ static void retire(struct pool *pool, struct endpoint *ep)
 	pool->retired = ep;
 }
 
+/* Who comes while another way to the same URL is paused, is paused, too. */
+static void follow_pause(const struct table *table, const char *url,
+			 struct breaker *b)
+{
+	size_t i;
+
+	breaker_pause(b, false, 0);
+	for (i = 0; table && i < table->n; i++) {
+		int64_t since =
+			breaker_paused_ms(endpoint_breaker(table->at[i].ep));
+
+		if (since && !strcmp(table->at[i].url, url))
+			breaker_pause(b, true, since);
+	}
+}
+
 /* Whoever has the name already takes the place of the new one, with its
  * limits, and its way if that is another. The new one has had no call. */
 static void keep_known(struct pool *pool, struct entry *entry)
@@ -234,10 +259,11 @@ static void keep_known(struct pool *pool, struct entry *entry)
 	struct endpoint *ep;
 
 	ep = known ? known->ep : unretire(pool, name);
+	if (!known)
+		follow_pause(pool->shared.table, entry->url,
+			     endpoint_breaker(ep ? ep : entry->ep));
 	if (!ep)
 		return;
-	if (!known)
-		breaker_pause(endpoint_breaker(ep), false, 0);
 	endpoint_adopt(ep, entry->ep);
 	endpoint_destroy(entry->ep);
 	entry->ep = ep;
@@ -394,23 +420,33 @@ static void receive_pausing(struct mail *mail)
 {
 	struct pausing *pausing = (struct pausing *)mail;
 	struct pool *pool = pausing->pool;
-	struct entry *entry = table_find(pool->shared.table, pausing->endpoint);
+	struct table *table = pool->shared.table;
+	struct entry *entry = table_find(table, pausing->endpoint);
+	size_t i;
 
-	if (entry && !pool->stopping)
-		endpoint_look_again(entry->ep);
+	for (i = 0; entry && !pool->stopping && i < table->n; i++) {
+		if (!strcmp(table->at[i].url, entry->url))
+			endpoint_look_again(table->at[i].ep);
+	}
 	free(pausing);
 }
 
 /* Returns whether the endpoint is known. */
 static bool set_paused(struct pool *pool, const char *endpoint, bool paused)
 {
+	int64_t now = loop_clock_ms();
+	struct table *table;
 	struct entry *entry;
+	size_t i;
 
 	pthread_mutex_lock(&pool->shared.lock);
-	entry = table_find(pool->shared.table, endpoint);
-	if (entry)
-		breaker_pause(endpoint_breaker(entry->ep), paused,
-			      loop_clock_ms());
+	table = pool->shared.table;
+	entry = table_find(table, endpoint);
+	for (i = 0; entry && i < table->n; i++) {
+		if (!strcmp(table->at[i].url, entry->url))
+			breaker_pause(endpoint_breaker(table->at[i].ep), paused,
+				      now);
+	}
 	pthread_mutex_unlock(&pool->shared.lock);
 	return entry != NULL;
 }

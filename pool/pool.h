@@ -248,10 +248,11 @@ enum pool_look {
 enum pool_look pool_look(struct pool *pool, const char *endpoint);
 
 /*
- * Pause an endpoint, or let it go on. While it is paused nothing is sent to
- * it, no probe either: what somebody waits for ends with -EHOSTDOWN at once, a
- * POOL_TELL waits for as long as it may. Calls that were sent finish. It
- * stays so while the endpoint is configured, whatever its limits become. On
+ * Pause an endpoint, or let it go on, and with it every other of the same URL,
+ * those included that are configured later, as long as one of them is. While it
+ * is paused nothing is sent to it, no probe either: what somebody waits for
+ * ends with -EHOSTDOWN at once, a POOL_TELL waits for as long as it may. Calls
+ * that were sent finish. It stays so whatever its limits and its way become. On
  * return new calls go by it. Any thread. Returns 0; or, with nothing changed,
  * -ENOENT (not configured, or the dispatcher has not come to it yet), -ENOMEM,
  * -ESHUTDOWN.

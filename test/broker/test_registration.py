@@ -577,6 +577,23 @@ class Persist(Registering):
                  "the configuration now, which counts: endpoint http://h/")
         self.assertNotIn("s3cret", b.log())
 
+    def test_the_start_up_report_has_no_query(self):
+        b = self.started()
+        self.put(b, "on_publish", "https://h/?token=s3cret",
+                 "--verify_peer=off")
+        self.again(b)
+        self.has(b.log(), r"registered at run time: https://h/\?token=\*\*\*: "
+                 "verify_peer = off")
+        self.assertNotIn("s3cret", b.log())
+
+    def test_log_level_counts_from_the_start(self):
+        b = self.started({"vmq_webhooks.log_level": "warning"})
+        self.put(b, "on_publish", "http://h/")
+        b.conf.update(endpoint_conf("http://h/", ("on_publish",)))
+        self.again(b)
+        self.assertEqual(len(self.rows(b)), 1)
+        self.assertEqual(b.log_count("registered at run time"), 0)
+
     def test_a_broken_file_stops_the_start(self):
         b = self.saving(files={
             "saved": "vmq_webhooks.r0001.hook = on_publish\n"

@@ -93,6 +93,20 @@ class Outcome(ReloadTest):
         self.assertEqual(new.count("auth_on_publish_m5"), 1)
         self.assertEqual({r["endpoint"] for r in self.rows(b)}, {new.url})
 
+    def test_what_is_paused_stays_so_by_another_way(self):
+        ep = self.endpoint()
+        conf = endpoint_conf(ep.url, AUTH)
+        b = self.filed(conf)
+        c = self.online(b, "c1", 5)
+        self.assertEqual(b.api("pause", [("endpoint", ep.url)])[0], 200)
+        self.reload(b, dict(conf, **{"vmq_webhooks.verify_peer": "off"}))
+        ep.forget()
+        self.assertGreaterEqual(c.publish("t", "x", 1)["rc"], 0x80)
+        self.assertEqual(ep.count(), 0)
+        # and ends as a whole
+        self.assertEqual(b.api("resume", [("endpoint", ep.url)])[0], 200)
+        self.assertLess(c.publish("t", "x", 1).get("rc", 0), 0x80)
+
     def test_it_says_what_has_changed(self):
         ep = self.endpoint()
         hooks = ("auth_on_register", "on_publish", "on_register")

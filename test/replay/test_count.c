@@ -161,6 +161,37 @@ static void a_call_given_up_ends_once(void **state)
 	finish(hooks);
 }
 
+/* Whoever waits for it: two that share it, nobody, or nobody any more. */
+static void a_refusal_counts_once_for_each_call(void **state)
+{
+	struct event ev = login_of("c");
+	struct hooks *hooks = one_login();
+	struct webhook_stats *stats = stats_of(hooks, ev.hook, 0);
+
+	(void)state;
+	ask_later(hooks, &ev);
+	ask_later(hooks, &ev);
+	assert_int_equal(fake_calls_count, 1);
+	fake_pool_answer(0, 200, DENY, NULL);
+	expect_end(stats, END_DENIED);
+	assert_int_equal(of(&stats->errors), 1);
+	fake_pool_looks(POOL_LOOK_PROBE);
+	ask(hooks, &ev);
+	assert_int_equal(of(&stats->errors), 1);
+	fake_pool_answer(1, 200, DENY, NULL);
+	assert_int_equal(of(&stats->errors), 2);
+	fake_pool_looks(POOL_LOOK_GOOD);
+	ask(hooks, &ev);
+	assert_int_equal(of(&stats->given_up), 1);
+	assert_int_equal(of(&stats->errors), 3);
+	fake_pool_answer(2, 200, DENY, NULL);
+	assert_int_equal(of(&stats->requests), 3);
+	assert_int_equal(of(&stats->ends[END_DENIED]), 3);
+	assert_int_equal(of(&stats->errors), 3);
+	assert_int_equal(of(&hooks_totals(hooks, ev.hook)->errors), 3);
+	finish(hooks);
+}
+
 /* ---- notifications ---- */
 
 static void a_notification_is_answered_or_not(void **state)
@@ -303,6 +334,7 @@ int main(void)
 		cmocka_unit_test(each_failure_too),
 		cmocka_unit_test(what_was_not_asked_is_no_request),
 		cmocka_unit_test(a_call_given_up_ends_once),
+		cmocka_unit_test(a_refusal_counts_once_for_each_call),
 		cmocka_unit_test(a_notification_is_answered_or_not),
 		cmocka_unit_test(a_notification_that_is_lost_is_no_request),
 		cmocka_unit_test(a_part_that_was_not_is_not_among_the_times),

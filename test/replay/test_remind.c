@@ -70,16 +70,38 @@ static void not_of_what_goes_on(void **state)
 	finish(hooks);
 }
 
-static void without_its_password(void **state)
+static void once_for_all_ways_there(void **state)
 {
-	struct hooks *hooks = hooks_of(opts, 2);
+	const struct settings_opt ways[] = {
+		HOOK("a", "auth_on_publish", "https://a/"),
+		HOOK("b", "on_publish", "https://a/"),
+		{ "vmq_webhooks.b.verify_peer", "off" },
+	};
+	struct hooks *hooks = hooks_of(ways, sizeof(ways) / sizeof(ways[0]));
 
 	(void)state;
 	hooks_tick(hooks);
 	fake_pool_paused(broker.now_us / 1000);
 	pass(hooks, 10 * MINUTE);
 	assert_int_equal(broker.logged, 1);
-	assert_non_null(strstr(broker.line, "endpoint http://***@a/ "));
+	finish(hooks);
+}
+
+static void without_its_secrets(void **state)
+{
+	const struct settings_opt secret[] = {
+		HOOK("a", "auth_on_publish", "http://u:secret@a/?token=secret"),
+	};
+	struct hooks *hooks = hooks_of(secret, 2);
+
+	(void)state;
+	hooks_tick(hooks);
+	fake_pool_paused(broker.now_us / 1000);
+	pass(hooks, 10 * MINUTE);
+	assert_int_equal(broker.logged, 1);
+	assert_non_null(
+		strstr(broker.line, "endpoint http://***@a/?token=*** "));
+	assert_null(strstr(broker.log, "secret"));
 	finish(hooks);
 }
 
@@ -88,7 +110,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_ten_minutes_once_for_each_endpoint),
 		cmocka_unit_test(not_of_what_goes_on),
-		cmocka_unit_test(without_its_password),
+		cmocka_unit_test(once_for_all_ways_there),
+		cmocka_unit_test(without_its_secrets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,6 +273,49 @@ static void test_it_stays_when_configured_anew(void **state)
 	nothing_more(f, 0);
 }
 
+static void configure_ways(struct fixture *f,
+			   const struct pool_endpoint_opts *opts, size_t n)
+{
+	assert_int_equal(pool_configure(f->pool, opts, n), 0);
+	settle(f);
+}
+
+/* By another way the endpoint has another name. */
+static void test_it_stays_by_another_way(void **state)
+{
+	struct fixture *f = *state;
+	struct pool_endpoint_opts opts[3] = { options(f->url), options(f->url),
+					      options(f->url) };
+	int64_t since;
+	struct got told;
+
+	opts[1].name = "slowly";
+	opts[1].transport.connect_ms = 77;
+	opts[2].name = "other";
+	opts[2].url = http_server_url(f->server, "/other");
+	begin(f);
+	pause_it(f, true);
+	since = stats_of(f, f->url).paused_since_ms;
+	submit_in_lane(f, &told, "lane", "{}");
+	let_pass(5);
+	configure_ways(f, opts, 3);
+	assert_int_equal(stats_of(f, "slowly").paused_since_ms, since);
+	assert_false(stats_of(f, "other").paused);
+	/* who was asked at first, and has what waits, goes on as well */
+	assert_int_equal(pool_pause(f->pool, "slowly", false), 0);
+	assert_false(stats_of(f, f->url).paused);
+	collect(f, &told);
+	assert_int_equal(told.status, 200);
+	assert_int_equal(pool_pause(f->pool, "slowly", true), 0);
+	assert_true(stats_of(f, f->url).paused);
+	assert_false(stats_of(f, "other").paused);
+	/* it may be that the first goes, and comes back */
+	configure_ways(f, opts + 1, 2);
+	configure_ways(f, opts, 3);
+	assert_true(stats_of(f, f->url).paused);
+	clear(&told);
+}
+
 /* With calls that wait, and without. */
 static void test_it_ends_with_the_endpoint(void **state)
 {
@@ -317,6 +360,41 @@ static void test_it_does_not_hold_up_the_end(void **state)
 	clear_all(got, 3);
 }
 
+/* One is under way, and another of its lane behind it; or it fails, and would
+ * go once more. */
+static void test_nor_does_who_comes_to_wait_at_the_end(void **state)
+{
+	static const int statuses[] = { 200, 503 };
+
+	for (size_t i = 0; i < COUNT(statuses); i++) {
+		const struct http_answer late = { .status = statuses[i],
+						  .delay_ms = 300 };
+		struct fixture *f = *state;
+		struct pool_request req = request_of(f, POOL_TELL);
+		int64_t began = pool_now_ms();
+		struct got got[2];
+
+		begin(f);
+		req.retries = 3;
+		req.lane = "lane";
+		req.lane_len = 4;
+		http_server_push(f->server, &late);
+		submit_request(f, &got[0], &req);
+		assert_true(http_server_wait_requests(f->server, 1));
+		submit_request(f, &got[1], &req);
+		pause_it(f, true);
+		pool_stop(f->pool, 10 * PATIENCE_MS);
+		assert_true(pool_now_ms() - began < 10 * PATIENCE_MS);
+		assert_int_equal(got[0].status, i ? 0 : 200);
+		assert_int_equal(got[0].error, i ? -ECANCELED : 0);
+		assert_int_equal(got[1].error, -ECANCELED);
+		assert_int_equal(counts_of(f).requests, 1);
+		clear_all(got, 2);
+		tear_down(state);
+		assert_int_equal(set_up_started(state), 0);
+	}
+}
+
 static void test_who_is_not_known_cannot_be_paused(void **state)
 {
 	struct fixture *f = *state;
@@ -345,8 +423,10 @@ int main(void)
 		TEST(test_the_queue_is_bounded),
 		TEST(test_no_probe_is_sent),
 		TEST(test_it_stays_when_configured_anew),
+		TEST(test_it_stays_by_another_way),
 		TEST(test_it_ends_with_the_endpoint),
 		TEST(test_it_does_not_hold_up_the_end),
+		TEST(test_nor_does_who_comes_to_wait_at_the_end),
 		TEST(test_who_is_not_known_cannot_be_paused),
 	};
 

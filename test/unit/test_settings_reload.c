@@ -357,6 +357,20 @@ static void what_was_registered_stays_behind_the_file(void **state)
 	       "on_publish http://s/ of run time");
 }
 
+/* The report goes to the log. */
+static void no_query_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, "");
+	add(f, HOOK_ON_PUBLISH, "http://r/?token=secret");
+	reload(f, WEBHOOK("z", "on_publish", "http://u:p@z/?token=secret"));
+	expect(f, "1 added, 0 removed, 0 changed, 1 kept",
+	       "\nadded: vmq_webhooks.z (on_publish "
+	       "http://***@z/?token=***)"
+	       "\nkept: on_publish http://r/?token=*** of run time");
+}
+
 static void what_the_file_has_now_is_as_in_the_file(void **state)
 {
 	struct fixture *f = *state;
@@ -530,6 +544,7 @@ int main(void)
 		TEST(what_is_in_a_file_is_a_change),
 		TEST(files_of_tls_matter_to_https_only),
 		TEST(what_was_registered_stays_behind_the_file),
+		TEST(no_query_is_told),
 		TEST(what_the_file_has_now_is_as_in_the_file),
 		TEST(what_it_has_of_all_follows_the_file),
 		TEST(webhooks_of_the_file_go_with_it),
