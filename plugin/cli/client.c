@@ -28,16 +28,6 @@ static int add_escaped(FILE *to, CURL *curl, const char *text, size_t len)
 	return 0;
 }
 
-static bool is_given(const struct args *args, const char *name)
-{
-	for (size_t i = 0; i < args->count; i++) {
-		if (args->list[i].name_len == strlen(name) &&
-		    strncmp(args->list[i].name, name, strlen(name)) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int write_url(FILE *to, CURL *curl, const struct args *args)
 {
 	char mark = '?';
@@ -60,7 +50,7 @@ static int write_url(FILE *to, CURL *curl, const struct args *args)
 			return -ENOMEM;
 	}
 	if (args->command->details && args->format == FORMAT_HUMAN &&
-	    !is_given(args, "--origin"))
+	    !args_given(args, "--origin"))
 		fprintf(to, "%c--origin", mark);
 	return 0;
 }
