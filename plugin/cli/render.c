@@ -93,7 +93,8 @@ static int render_table(const cJSON *rows, const struct args *args, bool bold,
 		return EXIT_SUCCESS; /* printed as it came */
 	if (args->format == FORMAT_CSV)
 		return print_csv(rows, out);
-	if (command->records || (command->columns && args_given(args, "--all"))) {
+	if (command->records ||
+	    (command->columns && args_given(args, "--all"))) {
 		table_print_records(rows, bold, out);
 		return EXIT_SUCCESS;
 	}

@@ -14,8 +14,8 @@
 
 /* One endpoint on two hooks, and another. */
 static const struct settings_opt opts[] = {
-	HOOK("a", "auth_on_publish", "http://u:secret@a/"),
-	HOOK("b", "on_publish", "http://u:secret@a/"),
+	HOOK("a", "auth_on_publish", "http://u:secret@a/?t=secret"),
+	HOOK("b", "on_publish", "http://u:secret@a/?t=secret"),
 	HOOK("c", "on_publish", "http://c/"),
 };
 
@@ -70,7 +70,7 @@ static void not_of_what_goes_on(void **state)
 	finish(hooks);
 }
 
-static void without_its_password(void **state)
+static void without_its_secrets(void **state)
 {
 	struct hooks *hooks = hooks_of(opts, 2);
 
@@ -79,7 +79,7 @@ static void without_its_password(void **state)
 	fake_pool_paused(broker.now_us / 1000);
 	pass(hooks, 10 * MINUTE);
 	assert_int_equal(broker.logged, 1);
-	assert_non_null(strstr(broker.line, "endpoint http://***@a/ "));
+	assert_non_null(strstr(broker.line, "endpoint http://***@a/?t=*** "));
 	finish(hooks);
 }
 
@@ -88,7 +88,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_ten_minutes_once_for_each_endpoint),
 		cmocka_unit_test(not_of_what_goes_on),
-		cmocka_unit_test(without_its_password),
+		cmocka_unit_test(without_its_secrets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
