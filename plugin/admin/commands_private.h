@@ -48,7 +48,8 @@ bool job_mail(const struct job *job, struct mail *mail);
  * as is known at `until_ms`, which is of pool_now_ms(). */
 bool may_disconnect_later(const struct hooks *hooks, int64_t until_ms);
 
-/* As job_mail(), to the thread for errands, where changes come one after the other. */
+/* As job_mail(), to the thread for errands, where changes come one after the
+ * other. */
 bool job_errand(const struct job *job, struct mail *mail);
 
 #endif /* PLUGIN_ADMIN_COMMANDS_PRIVATE_H */
