@@ -232,10 +232,9 @@ static int check_slowly(void *ctx, const struct settings *s,
 	return 0;
 }
 
-static void others_do_not_wait_for_a_slow_reload(void **state)
+/* One that is under way. Returns who waits for it. */
+static int reload_slowly(struct admin_fixture *f)
 {
-	struct admin_fixture *f = *state;
-	static struct admin_answer r;
 	int fd;
 
 	sem_init(&slow.began, 0, 0);
@@ -246,6 +245,15 @@ static void others_do_not_wait_for_a_slow_reload(void **state)
 	admin_send(fd, ADMIN_ROOT "reload");
 	while (sem_wait(&slow.began) != 0)
 		;
+	return fd;
+}
+
+static void others_do_not_wait_for_a_slow_reload(void **state)
+{
+	struct admin_fixture *f = *state;
+	static struct admin_answer r;
+	int fd = reload_slowly(f);
+
 	expect_at_once(f, ADMIN_ROOT "show");
 	expect_at_once(f, ADMIN_ROOT "status");
 	/* the dispatcher asks and answers */
@@ -264,16 +272,8 @@ static void others_do_not_wait_for_a_slow_reload(void **state)
 static void a_reload_at_the_end(void **state)
 {
 	struct admin_fixture *f = *state;
-	int fd;
+	int fd = reload_slowly(f);
 
-	sem_init(&slow.began, 0, 0);
-	sem_init(&slow.go_on, 0, 0);
-	f->ops.check = check_slowly;
-	begin(f);
-	fd = admin_dial(f);
-	admin_send(fd, ADMIN_ROOT "reload");
-	while (sem_wait(&slow.began) != 0)
-		;
 	hooks_stop(f->hooks);
 	sem_post(&slow.go_on);
 	admin_stop(f);
