@@ -3,11 +3,10 @@
  * socket, answered on the dispatcher's thread.
  *
  * Paths are contract.md section 15's: `/api/v1/webhooks/<words>?k=v&--f=v`;
- * each command is a row of a table (request.c). What only the broker's
- * thread may do, or takes its time, travels there as mail, and its answer
- * back. Every change is
- * logged with the uid and pid of the process that asked for it. The
- * operator's page is docs/admin.md.
+ * each command is a row of a table (request.c). What only the broker's thread
+ * may do travels there as mail, what takes its time to a thread for errands,
+ * and the answer back. Every change is logged with the uid and pid of the
+ * process that asked for it. The operator's page is docs/admin.md.
  */
 #ifndef PLUGIN_ADMIN_ADMIN_H
 #define PLUGIN_ADMIN_ADMIN_H

@@ -40,6 +40,14 @@ bool job_errand(const struct job *job, struct mail *mail)
 	return false;
 }
 
+bool may_disconnect_later(const struct hooks *hooks, int64_t until_ms)
+{
+	struct hooks_pulse pulse;
+
+	hooks_get_pulse(hooks, &pulse);
+	return pulse.ticked || pool_now_ms() < until_ms;
+}
+
 /* ---- the table ---- */
 
 /* The rows of admin_command_table. */

@@ -155,8 +155,9 @@ struct clear_mail {
 	struct admin_peer peer;
 	uint64_t ticket;
 	struct hooks_selection selection; /* of `texts` */
-	bool kick;
-	char *texts[3]; /* endpoint, client id, user name; malloc'd */
+	bool kick, kick_failed;
+	int64_t until_ms; /* see may_disconnect_later() */
+	char *texts[3];   /* endpoint, client id, user name; malloc'd */
 };
 
 static void clear_mail_free(struct clear_mail *mail)
@@ -170,7 +171,11 @@ static void clear_mail_free(struct clear_mail *mail)
 static void clear_done(struct mail *self)
 {
 	struct clear_mail *mail = (struct clear_mail *)self;
-	struct admin_reply reply = admin_reply_done();
+	struct admin_reply reply =
+		mail->kick_failed
+			? admin_reply_error(
+				  503, "the cache is cleared, but " NO_TICK_WHY)
+			: admin_reply_done();
 
 	admin_http_answer(mail->commands->http, mail->ticket, &reply);
 	clear_mail_free(mail);
@@ -190,12 +195,14 @@ static void kick_now(struct mail *self)
 	struct hooks *hooks = mail->commands->hooks;
 	long n = hooks_disconnect(hooks, &mail->selection);
 
-	if (n < 0) {
+	if (n < 0 && may_disconnect_later(hooks, mail->until_ms)) {
 		if (mailbox_reply(pool_owner_box(hooks_pool(hooks)), self))
 			clear_mail_free(mail);
 		return;
 	}
-	admin_log_kicked(hooks, &mail->peer, (size_t)n);
+	mail->kick_failed = n < 0;
+	if (n >= 0)
+		admin_log_kicked(hooks, &mail->peer, (size_t)n);
 	send_back(hooks, self);
 }
 
@@ -259,6 +266,7 @@ static struct clear_mail *clear_mail_create(const struct job *job)
 	mail->commands = job->commands;
 	mail->peer = *job->peer;
 	mail->ticket = job->ticket;
+	mail->until_ms = pool_now_ms() + NO_TICK_MS;
 	mail->kick = args[ADMIN_KICK].given;
 	s = &mail->selection;
 	s->hook = args[ADMIN_HOOK].given ? args[ADMIN_HOOK].number : HOOK_COUNT;

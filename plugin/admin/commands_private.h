@@ -36,7 +36,20 @@ void job_answer(const struct job *job, struct admin_reply reply);
  * takes none; that has been answered, and the mail is the caller's. */
 bool job_mail(const struct job *job, struct mail *mail);
 
-/* Likewise to the thread for errands, where changes come one after the other. */
+/* For how long a broker that has never ticked is waited for: it parts from
+ * nobody but in a tick. */
+#define NO_TICK_MS 4000
+#define NO_TICK_WHY                                                            \
+	"nobody can be disconnected: this Mosquitto (before "                  \
+	"2.0.15, with per_listener_settings) leaves its plugins "              \
+	"no time for it"
+
+/* On the broker's thread: whether hooks_disconnect() will be possible, as far
+ * as is known at `until_ms`, which is of pool_now_ms(). */
+bool may_disconnect_later(const struct hooks *hooks, int64_t until_ms);
+
+/* As job_mail(), to the thread for errands, where changes come one after the
+ * other. */
 bool job_errand(const struct job *job, struct mail *mail);
 
 #endif /* PLUGIN_ADMIN_COMMANDS_PRIVATE_H */

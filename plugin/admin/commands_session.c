@@ -15,9 +15,10 @@ struct part_mail {
 	struct admin_commands *commands;
 	struct admin_peer peer;
 	uint64_t ticket;
+	int64_t until_ms;            /* see may_disconnect_later() */
 	struct hooks_selection whom; /* of the next two, which are malloc'd */
 	char *client_id, *username;
-	long clients; /* how many there were */
+	long clients; /* how many there were; negative: it cannot be done */
 };
 
 static void part_mail_free(struct part_mail *mail)
@@ -33,7 +34,9 @@ static void parted(struct mail *self)
 	struct part_mail *mail = (struct part_mail *)self;
 	struct admin_reply reply;
 
-	if (mail->clients)
+	if (mail->clients < 0)
+		reply = admin_reply_error(503, NO_TICK_WHY);
+	else if (mail->clients)
 		reply = admin_reply_text("Done: %ld client%s disconnected",
 					 mail->clients,
 					 mail->clients == 1 ? "" : "s");
@@ -53,8 +56,9 @@ static void part_now(struct mail *self)
 	struct mailbox *to = pool_owner_box(pool);
 
 	mail->clients = hooks_disconnect(hooks, &mail->whom);
-	if (mail->clients >= 0) {
-		if (mail->clients)
+	if (mail->clients >= 0 ||
+	    !may_disconnect_later(hooks, mail->until_ms)) {
+		if (mail->clients > 0)
 			admin_log_disconnected(hooks, &mail->peer, &mail->whom,
 					       (size_t)mail->clients);
 		self->receive = parted;
@@ -82,6 +86,7 @@ static struct part_mail *part_mail_create(const struct job *job)
 	mail->commands = job->commands;
 	mail->peer = *job->peer;
 	mail->ticket = job->ticket;
+	mail->until_ms = pool_now_ms() + NO_TICK_MS;
 	if (!keep(&args[ADMIN_CLIENT_ID], &mail->client_id) ||
 	    !keep(&args[ADMIN_USERNAME], &mail->username)) {
 		part_mail_free(mail);

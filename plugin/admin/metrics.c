@@ -78,8 +78,8 @@ static const struct family of_webhooks[] = {
 	CALLS(END_TIMEOUT, "timeout"),
 	COUNT("sent_bytes_total", bytes_sent, "Bytes of the bodies of calls"),
 	COUNT("unasked_total", unasked,
-	      "Questions not put to the endpoint: its breaker was open, or the "
-	      "broker had stood still for long enough"),
+	      "Questions not put to the endpoint: its breaker was open, it was "
+	      "paused, or the broker had stood still for long enough"),
 	COUNT("given_up_total", given_up,
 	      "Calls that the broker waited for no longer"),
 	COUNT("allowed_on_error_total", allowed_on_error,
@@ -154,6 +154,7 @@ static const struct family of_endpoints[] = {
 	     "Whether the circuit breaker is open"),
 	POOL("breaker_open_for_waiting", "gauge", open_for_holding,
 	     "Whether it is open for calls that the broker would wait for"),
+	POOL("paused", "gauge", paused, "Whether it is paused"),
 	POOL("in_flight_calls", "gauge", in_flight, "Calls under way"),
 	POOL("queued_calls", "gauge", queued, "Calls that wait to be sent"),
 	POOL("queued_bytes", "gauge", queued_bytes,
@@ -234,8 +235,8 @@ static int webhook_rows(const struct settings *s, struct rows *rows)
 			const struct webhook *webhook = &s->chain[h][i];
 			struct row *row = &rows->at[rows->n];
 
-			row->labels =
-				make_labels(hook_table[h].name, webhook->shown);
+			row->labels = make_labels(hook_table[h].name,
+						  webhook->logged);
 			row->cacheable = hook_table[h].cacheable;
 			row->stats = webhook->stats;
 			if (row->labels)
@@ -293,7 +294,7 @@ static int endpoint_rows(struct hooks *hooks, const struct settings *s,
 		if (pool_get_stats(hooks_pool(hooks), webhook->target,
 				   &row->pool) != 0)
 			continue;
-		row->labels = make_labels(NULL, webhook->shown);
+		row->labels = make_labels(NULL, webhook->logged);
 		if (row->labels)
 			rows->n++;
 		else

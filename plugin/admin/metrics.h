@@ -4,8 +4,8 @@
  *
  * Two kinds: VerneMQ's, by its names and without labels (contract.md, section
  * 16), which never go back; and our own, by webhook and by endpoint, which go
- * with those. URLs are without their user and password: what they then have
- * in common is summed. docs/metrics.md is the list; a new number is a row of
+ * with those. URLs are as the log has them, without user, password and the
+ * values in their query: what they then have in common is summed. docs/metrics.md is the list; a new number is a row of
  * a table in metrics.c and one there.
  *
  * Any thread: reads atomics and the settings in force, and waits for nobody.

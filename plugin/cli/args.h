@@ -80,6 +80,9 @@ const struct command_group *args_groups(size_t *ret_count);
 /* The command with just these words, or NULL. */
 const struct command *args_command(const char *const *words, size_t n);
 
+/* Whether there is an argument of this name: "hook", "--reset". */
+bool args_given(const struct args *args, const char *name);
+
 /* Returns 0; or -EINVAL, and has said on `err` what is wrong, with the usage
  * that helps. Asked for help anywhere, it helps, whatever else is wrong. */
 int args_parse(struct args *ret, int argc, char *const *argv, FILE *err);

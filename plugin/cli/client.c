@@ -49,7 +49,8 @@ static int write_url(FILE *to, CURL *curl, const struct args *args)
 		if (add_escaped(to, curl, value, strlen(value)) != 0)
 			return -ENOMEM;
 	}
-	if (args->command->details && args->format == FORMAT_HUMAN)
+	if (args->command->details && args->format == FORMAT_HUMAN &&
+	    !args_given(args, "--origin"))
 		fprintf(to, "%c--origin", mark);
 	return 0;
 }

@@ -62,6 +62,15 @@ static bool named(const char *text, size_t len, const char *name)
 	return strlen(name) == len && memcmp(text, name, len) == 0;
 }
 
+bool args_given(const struct args *args, const char *name)
+{
+	for (size_t i = 0; i < args->count; i++) {
+		if (named(args->list[i].name, args->list[i].name_len, name))
+			return true;
+	}
+	return false;
+}
+
 static int take_format(struct scan *scan, const char *value)
 {
 	if (strcmp(value, "human") == 0)
@@ -223,13 +232,7 @@ static int check_args(const struct scan *scan)
 		return refuse(scan, true, "unknown argument \"%.*s\"",
 			      (int)args->list[0].name_len, args->list[0].name);
 	for (size_t k = 0; command->keys[k]; k++) {
-		size_t i = 0;
-
-		while (i < args->count &&
-		       !named(args->list[i].name, args->list[i].name_len,
-			      command->keys[k]))
-			i++;
-		if (i == args->count)
+		if (!args_given(args, command->keys[k]))
 			return refuse(scan, true, "%s=... is missing",
 				      command->keys[k]);
 	}

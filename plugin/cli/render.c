@@ -79,16 +79,6 @@ static int say_failure(const cJSON *json, long status, FILE *err)
 	return EXIT_FAILURE;
 }
 
-static bool has_all(const struct args *args)
-{
-	for (size_t i = 0; i < args->count; i++) {
-		if (args->list[i].name_len == strlen("--all") &&
-		    strncmp(args->list[i].name, "--all", strlen("--all")) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int render_table(const cJSON *rows, const struct args *args, bool bold,
 			FILE *out, FILE *err)
 {
@@ -103,7 +93,8 @@ static int render_table(const cJSON *rows, const struct args *args, bool bold,
 		return EXIT_SUCCESS; /* printed as it came */
 	if (args->format == FORMAT_CSV)
 		return print_csv(rows, out);
-	if (command->records || (command->columns && has_all(args))) {
+	if (command->records ||
+	    (command->columns && args_given(args, "--all"))) {
 		table_print_records(rows, bold, out);
 		return EXIT_SUCCESS;
 	}

@@ -62,7 +62,8 @@ class Golden(CliTest):
         return self.broker(conf)
 
     def test_table(self):
-        self.prints(self.some(), "webhooks show", """\
+        b = self.some()
+        table = """\
 +------------------+-------------------------------+---------------+------------------+----------------------+
 | hook             | endpoint                      | base64payload | response_timeout | origin               |
 +------------------+-------------------------------+---------------+------------------+----------------------+
@@ -72,7 +73,10 @@ class Golden(CliTest):
 +------------------+-------------------------------+---------------+------------------+----------------------+
 | auth_on_register | http://127.0.0.1:1/b?x=y==&z= | true          | 5000             | vmq_webhooks.hook01  |
 +------------------+-------------------------------+---------------+------------------+----------------------+
-""")
+"""
+        self.prints(b, "webhooks show", table)
+        # which is there for people anyway
+        self.prints(b, "webhooks show --origin", table)
 
     def test_table_without_rows(self):
         b = self.broker()

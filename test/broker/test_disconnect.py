@@ -1,6 +1,7 @@
 """vmq-admin session disconnect, and the same over HTTP."""
 
 import json
+import threading
 
 from endpoint import DENY, OK, Stall
 from host import BrokerTest, UnixConnection
@@ -106,6 +107,32 @@ class Disconnect(BrokerTest):
             said = b.admin(*args, root="session")
             self.assertEqual(said.returncode, 0 if "--help" in args else 1)
             self.has(said.stdout + said.stderr, usage)
+
+    def test_where_no_tick_ever_comes(self):
+        """2.0.11 to 2.0.14 with per_listener_settings: a plugin can part
+        from nobody, and says so while clients do something. Elsewhere it
+        can."""
+        ep = self.endpoint()
+        b = self.hooked(ep, per_listener=True)
+        c, other = self.online(b, "c1"), self.online(b, "other")
+        connection = UnixConnection(b.socket, 10 * self.scale)
+        self.addCleanup(connection.close)
+        connection.request("GET", PATH + "?client-id=other")
+        answers = []
+        reader = threading.Thread(target=lambda: answers.append(
+            connection.getresponse()))
+        reader.start()
+        while reader.is_alive():
+            c.publish("t", "x", 1)
+            reader.join(0.1)
+        status, body = answers[0].status, json.loads(answers[0].read())
+        if b.http("/health")[2].find(b'"broker_ticks":true') >= 0:
+            self.assertEqual((status, body), (200, done(1)))
+            other.expect_closed()
+        else:
+            self.assertEqual(status, 503)
+            self.has(body["error"], "per_listener_settings")
+            self.alive(other)
 
     def test_while_the_broker_is_held(self):
         """It is done when it is said to be: after the stall."""

@@ -325,6 +325,46 @@ class Secrets(Log):
                                        r"\?token=\*\*\*&\*\*\*: "), 300)
         self.unseen(b)
 
+    def test_admin(self):
+        """Whatever is done about it, by command or reload. And metrics,
+        which are for more people than the socket."""
+        ep, other = self.endpoint(), self.endpoint()
+        conf = endpoint_conf(self.secret_url(ep.url), ("on_publish",))
+        conf.update(self.CONF)
+        b = self.broker(
+            plugin_lines=["plugin @PLUGIN@",
+                          "plugin_opt_vmq_webhooks.admin_socket "
+                          "@DIR@/admin.sock",
+                          "plugin_opt_config_file @DIR@/hooks.conf"],
+            files={"hooks.conf": "".join("%s = '%s'\n" % item
+                                         for item in conf.items())})
+        name = [("hook", "on_client_gone"),
+                ("endpoint", self.secret_url(other.url))]
+        again = [("hook", "on_publish")] + name[1:]
+        for words, query in (("register", name),
+                             ("register", again + [("--verify_peer",
+                                                    "false")]),
+                             ("test", name), ("pause", name[1:]),
+                             ("resume", name[1:]),
+                             ("cache/clear", name), ("reload", ())):
+            status, body = b.api(words, query)
+            self.assertEqual((status, "alert" in body), (200, False), body)
+        # one is the file's by now, and the rest is gone
+        conf = endpoint_conf(self.secret_url(other.url), ("on_publish",), "b")
+        b.write("hooks.conf", "".join("%s = '%s'\n" % item
+                                      for item in conf.items()))
+        self.assertEqual(b.api("reload")[0], 200)
+        self.assertEqual(b.api("deregister", name)[0], 200)
+        b.wait_log("admin: deregistered")
+        for path in ("/metrics", "/health"):
+            status, _, text = b.http(path)
+            self.assertEqual(status, 200)
+            self.assertNotIn(b"t0ken", text)
+        b.stop()
+        for line in ("removed: ", "kept: .*of run time"):
+            self.assertRegex(b.wait_log(line), r"\?token=\*\*\*&\*\*\*")
+        self.unseen(b)
+
     def test_no_answer(self):
         """Slow, held, broken, too many, too old, down; and as kept."""
         ep, stall = self.endpoint(), Stall()

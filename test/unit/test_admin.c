@@ -793,7 +793,7 @@ static const struct settings_opt reloaded[] = {
 #define KEPT  "kept: on_publish http://127.0.0.1:9/ of run time"
 
 /* With the broker's thread held, too: it only has to write the log. */
-static void reload_needs_nobody_but_the_dispatcher(void **state)
+static void reload_does_not_need_the_broker(void **state)
 {
 	struct fixture *f = *state;
 
@@ -1645,7 +1645,7 @@ int main(void)
 		TEST(changes_are_logged_with_who_made_them),
 		TEST(passwords_stay_out_of_the_log),
 		TEST(looking_is_not_logged),
-		TEST(reload_needs_nobody_but_the_dispatcher),
+		TEST(reload_does_not_need_the_broker),
 		TEST(a_failed_reload_says_what_the_log_says),
 		BARE(shows_counters_in_vernemqs_order),
 		BARE(reset_keeps_entries),

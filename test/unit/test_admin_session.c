@@ -101,6 +101,43 @@ static void waits_for_the_tick(void **state)
 	assert_int_equal(r.status, 200);
 }
 
+/* As Mosquitto 2.0.11 with per_listener_settings: callbacks are all there is.
+ * What waited for a tick for ever would have the broker woken every
+ * millisecond. */
+static void a_broker_that_never_ticks_says_so(void **state)
+{
+	static const char *const targets[] = {
+		ROOT "?client-id=a",
+		ADMIN_ROOT "cache/clear?client-id=a&--kick",
+	};
+	static struct admin_answer r;
+	struct admin_fixture *f = *state;
+	struct pollfd fds[2] = { { .events = POLLIN }, { .events = POLLIN } };
+	int64_t end = pool_now_ms() + 20000;
+
+	f->ops.delays_logins = false;
+	admin_start(f, NULL, 0);
+	f->clients = 1;
+	f->held = true;
+	for (int i = 0; i < 2; i++) {
+		fds[i].fd = admin_dial(f);
+		admin_send(fds[i].fd, targets[i]);
+	}
+	while (!fds[0].revents || !fds[1].revents) {
+		assert_true(pool_now_ms() < end);
+		hooks_refresh(f->hooks);
+		assert_true(poll(fds, 2, 10) >= 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		admin_read(f, fds[i].fd, &r);
+		assert_int_equal(r.status, 503);
+		assert_non_null(strstr(r.body, "nobody can be disconnected"));
+	}
+	assert_int_equal(mailbox_waiting(pool_owner_box(hooks_pool(f->hooks))),
+			 0);
+	assert_int_equal(f->disconnects, 0);
+}
+
 #define TEST(name)                                                             \
 	cmocka_unit_test_setup_teardown(name, admin_set_up, admin_tear_down)
 
@@ -111,6 +148,7 @@ int main(void)
 		TEST(nobody_is_an_alert_and_not_logged),
 		TEST(refuses_what_cannot_be_done),
 		TEST(waits_for_the_tick),
+		TEST(a_broker_that_never_ticks_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

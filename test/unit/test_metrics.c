@@ -444,7 +444,48 @@ static void an_endpoint_of_several_hooks_is_told_once(void **state)
 			  "http://h/\"} 0");
 	expect_line(text, "vmq_webhooks_endpoint_breaker_open{endpoint=\""
 			  "http://i/\"} 0");
-	assert_int_equal(lines_with(text, "# TYPE vmq_webhooks_endpoint_"), 12);
+	assert_int_equal(lines_with(text, "# TYPE vmq_webhooks_endpoint_"), 13);
+}
+
+/* Prometheus keeps what it reads, and whoever reaches the port may read. */
+static void values_in_a_query_are_not_shown(void **state)
+{
+	const struct settings_opt opts[] = {
+		{ "vmq_webhooks.a.hook", "on_publish" },
+		{ "vmq_webhooks.a.endpoint", "http://h/a?b=s3cret&d" },
+		{ "vmq_webhooks.b.hook", "on_publish" },
+		{ "vmq_webhooks.b.endpoint", "http://h/a?b=other3cret&e" },
+	};
+	struct fixture *f = *state;
+	const char *text;
+
+	load(f, opts, 4);
+	assert_int_equal(hooks_start(f->hooks), 0);
+	wait_for_endpoint(f, "http://h/a?b=other3cret&e");
+	text = text_of(f);
+	expect_line(text, "vmq_webhooks_endpoint_connections{endpoint=\""
+			  "http://h/a?b=***&***\"} 0");
+	assert_null(strstr(text, "3cret"));
+	expect_line(text, "vmq_webhooks_sent_bytes_total{hook=\"on_publish\","
+			  "endpoint=\"http://h/a?b=***&***\"} 0");
+}
+
+#define PAUSED "vmq_webhooks_endpoint_paused{endpoint=\"http://h/\"} "
+
+static void a_pause_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct pool *pool;
+
+	load(f, one_webhook, 2);
+	pool = hooks_pool(f->hooks);
+	assert_int_equal(hooks_start(f->hooks), 0);
+	wait_for_endpoint(f, "http://h/");
+	expect_line(text_of(f), PAUSED "0");
+	assert_int_equal(pool_pause(pool, "http://h/", true), 0);
+	expect_line(text_of(f), PAUSED "1");
+	assert_int_equal(pool_pause(pool, "http://h/", false), 0);
+	expect_line(text_of(f), PAUSED "0");
 }
 
 static void changes_are_counted(void **state)
@@ -599,6 +640,8 @@ int main(void)
 		TEST(only_what_can_be_kept_has_a_cache),
 		TEST(times_are_cumulative_histograms),
 		TEST(the_same_labels_are_one_series),
+		TEST(values_in_a_query_are_not_shown),
+		TEST(a_pause_is_told),
 		TEST(labels_are_escaped),
 		TEST(an_endpoint_of_several_hooks_is_told_once),
 		TEST(changes_are_counted),

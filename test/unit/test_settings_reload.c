@@ -517,17 +517,25 @@ static void some_wait_for_the_next_start(void **state)
 	expect(f, "0 added, 0 removed, 0 changed, 0 kept", "");
 }
 
-static void a_password_is_in_no_report(void **state)
+/* It goes into the log. */
+static void a_secret_is_in_no_report(void **state)
 {
+#define SECRET_URL "http://joe:s3cret@h/?t=s3cret"
 	struct fixture *f = *state;
 
-	begin(f, WEBHOOK("a", "on_publish", "http://joe:s3cret@h/"));
-	add(f, HOOK_ON_REGISTER, "http://joe:s3cret@h/");
-	reload(f, WEBHOOK("b", "on_subscribe", "http://joe:s3cret@h/")
-			  WEBHOOK("c", "on_register", "http://joe:s3cret@h/"));
-	assert_non_null(strstr(f->report.text, "removed: vmq_webhooks.a "
-					       "(on_publish http://***@h/)"));
+	begin(f, WEBHOOK("a", "on_publish", SECRET_URL));
+	add(f, HOOK_ON_REGISTER, SECRET_URL);
+	add(f, HOOK_ON_CLIENT_GONE, SECRET_URL);
+	reload(f, WEBHOOK("b", "on_subscribe", SECRET_URL)
+			  WEBHOOK("c", "on_register", SECRET_URL));
+	assert_non_null(strstr(f->report.text,
+			       "removed: vmq_webhooks.a "
+			       "(on_publish http://***@h/?t=***)"));
+	assert_non_null(strstr(f->report.text,
+			       "kept: on_client_gone http://***@h/?t=*** of "
+			       "run time"));
 	assert_null(strstr(f->report.text, "s3cret"));
+#undef SECRET_URL
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -551,7 +559,7 @@ int main(void)
 		TEST(too_many_with_those_of_run_time_are_refused),
 		TEST(keys_that_have_changed_are_named),
 		TEST(some_wait_for_the_next_start),
-		TEST(a_password_is_in_no_report),
+		TEST(a_secret_is_in_no_report),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
