@@ -152,7 +152,7 @@ static void report_transports(struct plugin *p, const struct settings *s)
 			snprintf(what, sizeof(what), "%s%s",
 				 w->name ? "vmq_webhooks."
 					 : "registered at run time: ",
-				 w->name ? w->name : w->shown);
+				 w->name ? w->name : w->logged);
 			if (w->transport != s->transport)
 				report_transport(p, what, w->transport);
 		}

@@ -37,7 +37,7 @@ static void remind_of(struct hooks *hooks, const struct webhook *webhook,
 	hooks_log(hooks, LOG_LEVEL_WARN,
 		  "endpoint %s has been paused for %lld min: nothing is sent "
 		  "to it (vmq-admin webhooks resume)",
-		  webhook->shown,
+		  webhook->logged,
 		  (long long)((now - stats.paused_since_ms) / 60000));
 }
 

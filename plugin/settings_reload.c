@@ -113,9 +113,9 @@ static void add_webhook(struct list *list, const struct webhook *w)
 
 	if (w->name)
 		list_add(list, "vmq_webhooks.%s (%s %s)", w->name, hook,
-			 w->shown);
+			 w->logged);
 	else
-		list_add(list, "%s %s of run time", hook, w->shown);
+		list_add(list, "%s %s of run time", hook, w->logged);
 }
 
 static void add_name(struct list *list, const struct webhook *w)

@@ -21,8 +21,8 @@ void settings_source_destroy(struct settings_source *source); /* or NULL */
 int settings_source_load(const struct settings_source *source,
 			 struct settings **ret, struct conf_error *reterr);
 
-/* What a reload has changed: a line each, with '\n' between them. Names that
- * do not fit are counted. */
+/* What a reload has changed: a line each, with '\n' between them, and fit for
+ * the log. Names that do not fit are counted. */
 struct settings_report {
 	char text[8192];
 };

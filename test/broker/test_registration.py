@@ -544,6 +544,15 @@ class Persist(Registering):
         self.again(b)
         self.assertEqual(len(self.rows(b)), len(AUTH) + 1)
 
+    def test_what_is_back_unverified_is_warned_about(self):
+        b = self.started()
+        self.put(b, "on_publish", "https://127.0.0.1:9/?token=s3cret",
+                 "--verify_peer=false")
+        self.again(b)
+        self.has(b.log(), r"registered at run time: "
+                 r"https://127\.0\.0\.1:9/\?token=\*\*\*: verify_peer = off")
+        self.assertNotIn("s3cret", b.log())
+
     def test_it_is_a_configuration(self):
         """That may be moved to where the rest is."""
         b = self.started(DEFAULTS)

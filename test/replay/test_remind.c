@@ -83,12 +83,30 @@ static void without_its_password(void **state)
 	finish(hooks);
 }
 
+static void without_the_values_of_its_query(void **state)
+{
+	static const struct settings_opt query[] = {
+		HOOK("a", "on_publish", "http://a/?token=s3cret"),
+	};
+	struct hooks *hooks =
+		hooks_of(query, sizeof(query) / sizeof(query[0]));
+
+	(void)state;
+	hooks_tick(hooks);
+	fake_pool_paused(broker.now_us / 1000);
+	pass(hooks, 10 * MINUTE);
+	assert_int_equal(broker.logged, 1);
+	assert_non_null(strstr(broker.line, "endpoint http://a/?token=*** "));
+	finish(hooks);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_ten_minutes_once_for_each_endpoint),
 		cmocka_unit_test(not_of_what_goes_on),
 		cmocka_unit_test(without_its_password),
+		cmocka_unit_test(without_the_values_of_its_query),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -516,6 +516,25 @@ static void a_password_is_in_no_report(void **state)
 	assert_null(strstr(f->report.text, "s3cret"));
 }
 
+/* It goes to the log, which has no value of a query. */
+static void a_query_is_in_no_report(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, WEBHOOK("a", "on_publish", "http://h/?token=s3cret"));
+	add(f, HOOK_ON_REGISTER, "http://h/?token=s3cret");
+	add(f, HOOK_ON_DELIVER, "http://h/?token=s3cret");
+	reload(f, WEBHOOK("b", "on_subscribe", "http://h/?token=s3cret")
+			  WEBHOOK("c", "on_register", "http://h/?token=s3cret"));
+	assert_non_null(strstr(f->report.text,
+			       "removed: vmq_webhooks.a "
+			       "(on_publish http://h/?token=***)"));
+	assert_non_null(strstr(f->report.text,
+			       "kept: on_deliver http://h/?token=*** of run "
+			       "time"));
+	assert_null(strstr(f->report.text, "s3cret"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -537,6 +556,7 @@ int main(void)
 		TEST(keys_that_have_changed_are_named),
 		TEST(some_wait_for_the_next_start),
 		TEST(a_password_is_in_no_report),
+		TEST(a_query_is_in_no_report),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
