@@ -39,4 +39,8 @@ bool job_mail(const struct job *job, struct mail *mail);
 /* Likewise to the thread for errands, where changes come one after the other. */
 bool job_errand(const struct job *job, struct mail *mail);
 
+/* On the thread for errands: save what is registered at run time by now. Says
+ * in the log when that fails. */
+void commands_save(struct admin_commands *commands);
+
 #endif /* PLUGIN_ADMIN_COMMANDS_PRIVATE_H */
