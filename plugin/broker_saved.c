@@ -52,8 +52,7 @@ int broker_restore(struct plugin *p, struct settings **s)
 		return 0;
 	err = saved_open(&p->saved, (*s)->persist_file, &error);
 	if (!err)
-		err = saved_load(p->saved, *s, skipped, &skips, &more,
-				 &error);
+		err = saved_load(p->saved, *s, skipped, &skips, &more, &error);
 	if (err) {
 		broker_log(p, LOG_LEVEL_ERR, "vmq_webhooks.persist: %s",
 			   error.text);
