@@ -225,6 +225,26 @@ static void retire(struct pool *pool, struct endpoint *ep)
 	pool->retired = ep;
 }
 
+static bool same_url(const struct entry *a, const struct entry *b)
+{
+	return !strcmp(endpoint_url(a->ep), endpoint_url(b->ep));
+}
+
+/* Since when one that leads to the same URL is paused; 0: none is. */
+static int64_t paused_ms(const struct table *table, const struct entry *entry)
+{
+	size_t i;
+
+	for (i = 0; table && i < table->n; i++) {
+		int64_t ms =
+			breaker_paused_ms(endpoint_breaker(table->at[i].ep));
+
+		if (ms && same_url(&table->at[i], entry))
+			return ms;
+	}
+	return 0;
+}
+
 /* Whoever has the name already takes the place of the new one, with its
  * limits, and its way if that is another. The new one has had no call. */
 static void keep_known(struct pool *pool, struct entry *entry)
@@ -234,10 +254,14 @@ static void keep_known(struct pool *pool, struct entry *entry)
 	struct endpoint *ep;
 
 	ep = known ? known->ep : unretire(pool, name);
+	if (!known) {
+		int64_t ms = paused_ms(pool->shared.table, entry);
+
+		breaker_pause(endpoint_breaker(ep ? ep : entry->ep), ms != 0,
+			      ms);
+	}
 	if (!ep)
 		return;
-	if (!known)
-		breaker_pause(endpoint_breaker(ep), false, 0);
 	endpoint_adopt(ep, entry->ep);
 	endpoint_destroy(entry->ep);
 	entry->ep = ep;
@@ -394,23 +418,32 @@ static void receive_pausing(struct mail *mail)
 {
 	struct pausing *pausing = (struct pausing *)mail;
 	struct pool *pool = pausing->pool;
-	struct entry *entry = table_find(pool->shared.table, pausing->endpoint);
+	struct table *table = pool->shared.table;
+	struct entry *entry = table_find(table, pausing->endpoint);
+	size_t i;
 
-	if (entry && !pool->stopping)
-		endpoint_look_again(entry->ep);
+	for (i = 0; entry && !pool->stopping && i < table->n; i++) {
+		if (same_url(&table->at[i], entry))
+			endpoint_look_again(table->at[i].ep);
+	}
 	free(pausing);
 }
 
 /* Returns whether the endpoint is known. */
 static bool set_paused(struct pool *pool, const char *endpoint, bool paused)
 {
+	struct table *table;
 	struct entry *entry;
+	size_t i;
 
 	pthread_mutex_lock(&pool->shared.lock);
-	entry = table_find(pool->shared.table, endpoint);
-	if (entry)
-		breaker_pause(endpoint_breaker(entry->ep), paused,
-			      loop_clock_ms());
+	table = pool->shared.table;
+	entry = table_find(table, endpoint);
+	for (i = 0; entry && i < table->n; i++) {
+		if (same_url(&table->at[i], entry))
+			breaker_pause(endpoint_breaker(table->at[i].ep), paused,
+				      loop_clock_ms());
+	}
 	pthread_mutex_unlock(&pool->shared.lock);
 	return entry != NULL;
 }

@@ -248,10 +248,11 @@ enum pool_look {
 enum pool_look pool_look(struct pool *pool, const char *endpoint);
 
 /*
- * Pause an endpoint, or let it go on. While it is paused nothing is sent to
- * it, no probe either: what somebody waits for ends with -EHOSTDOWN at once, a
- * POOL_TELL waits for as long as it may. Calls that were sent finish. It
- * stays so while the endpoint is configured, whatever its limits become. On
+ * Pause an endpoint, or let it go on, and with it all others of its URL, by
+ * whatever way. While it is paused nothing is sent to it, no probe either: what
+ * somebody waits for ends with -EHOSTDOWN at once, a POOL_TELL waits for as
+ * long as it may. Calls that were sent finish. It stays so while any endpoint
+ * of that URL is configured, also for those that are configured later. On
  * return new calls go by it. Any thread. Returns 0; or, with nothing changed,
  * -ENOENT (not configured, or the dispatcher has not come to it yet), -ENOMEM,
  * -ESHUTDOWN.
