@@ -88,8 +88,7 @@ static void without_the_values_of_its_query(void **state)
 	static const struct settings_opt query[] = {
 		HOOK("a", "on_publish", "http://a/?token=s3cret"),
 	};
-	struct hooks *hooks =
-		hooks_of(query, sizeof(query) / sizeof(query[0]));
+	struct hooks *hooks = hooks_of(query, sizeof(query) / sizeof(query[0]));
 
 	(void)state;
 	hooks_tick(hooks);

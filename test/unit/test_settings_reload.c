@@ -524,8 +524,9 @@ static void a_query_is_in_no_report(void **state)
 	begin(f, WEBHOOK("a", "on_publish", "http://h/?token=s3cret"));
 	add(f, HOOK_ON_REGISTER, "http://h/?token=s3cret");
 	add(f, HOOK_ON_DELIVER, "http://h/?token=s3cret");
-	reload(f, WEBHOOK("b", "on_subscribe", "http://h/?token=s3cret")
-			  WEBHOOK("c", "on_register", "http://h/?token=s3cret"));
+	reload(f,
+	       WEBHOOK("b", "on_subscribe", "http://h/?token=s3cret")
+		       WEBHOOK("c", "on_register", "http://h/?token=s3cret"));
 	assert_non_null(strstr(f->report.text,
 			       "removed: vmq_webhooks.a "
 			       "(on_publish http://h/?token=***)"));
