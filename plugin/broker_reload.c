@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "plugin/admin/admin.h"
 #include "plugin/settings.h"
 
 enum {
@@ -70,6 +71,8 @@ void broker_reload(struct plugin *p)
 		return;
 	}
 	hooks_log_reload(p->hooks, reload);
+	if (!reload->err && reload->taken && p->admin)
+		admin_save(p->admin);
 	hooks_reload_free(reload);
 	hooks_refresh(p->hooks);
 }

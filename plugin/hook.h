@@ -155,6 +155,9 @@ struct hooks_reload {
 	/* For people: what has changed, in lines with '\n' between them; or
 	 * what is wrong. */
 	char text[8192];
+	/* How many webhooks of run time are the configuration's by now: they
+	 * are to be saved no more. */
+	size_t taken;
 };
 
 /*

@@ -16,7 +16,7 @@ enum {
 };
 
 _Static_assert(sizeof(((struct hooks_reload *)0)->text) >=
-		       sizeof(struct settings_report),
+		       sizeof(((struct settings_report *)0)->text),
 	       "a report fits");
 
 int hooks_set_source(struct hooks *hooks, const struct settings_opt *opts,
@@ -79,6 +79,7 @@ static int reload_once(struct hooks *hooks, struct hooks_reload *reload)
 		goto out;
 	}
 	snprintf(reload->text, sizeof(reload->text), "%s", report.text);
+	reload->taken = report.taken;
 	reload->before = settings_ref(old);
 	reload->now = settings_ref(s);
 out:

@@ -298,6 +298,7 @@ int settings_succeed(struct settings *s, const struct settings *old,
 		goto out;
 	compare_webhooks(s, old, c);
 	say_all(c, ret);
+	ret->taken = c->taken.count;
 out:
 	free(c);
 	return err;

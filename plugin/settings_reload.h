@@ -21,10 +21,11 @@ void settings_source_destroy(struct settings_source *source); /* or NULL */
 int settings_source_load(const struct settings_source *source,
 			 struct settings **ret, struct conf_error *reterr);
 
-/* What a reload has changed: a line each, with '\n' between them. Names that
- * do not fit are counted. */
+/* What a reload has changed: a line each, with '\n' between them, and fit for
+ * the log. Names that do not fit are counted. */
 struct settings_report {
 	char text[8192];
+	size_t taken; /* registered at run time, now of the configuration */
 };
 
 /*
@@ -32,8 +33,8 @@ struct settings_report {
  * webhooks that were registered at run time go on behind those of their
  * chains; whoever has the same hook and endpoint in both goes on with its
  * `stats`; and keys that take effect only at a start keep their old value.
- * Returns 0; -EINVAL (too many webhooks with those of run time) or -ENOMEM
- * with `reterr`, and then `s` is only to be unreferenced.
+ * Returns 0; -EINVAL (too many webhooks with those of run time, a file of
+ * theirs that is gone) or -ENOMEM with `reterr`, and then `s` is only to be unreferenced.
  */
 int settings_succeed(struct settings *s, const struct settings *old,
 		     struct settings_report *ret, struct conf_error *reterr);

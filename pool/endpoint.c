@@ -51,7 +51,7 @@ struct route {
 };
 
 struct endpoint {
-	char *name;                     /* immutable */
+	char *name, *url;               /* immutable */
 	struct pool_endpoint_opts opts; /* but for what points elsewhere */
 	struct loop *loop;
 	endpoint_ended_fn *ended;
@@ -800,8 +800,8 @@ static void common_unref(struct common *common)
 
 /* `common`: a reference for it, or NULL for one of its own; likewise `way`. */
 static int create(struct endpoint **ret, struct common *common,
-		  const char *name, struct transport *way, struct loop *loop,
-		  const struct pool_endpoint_opts *opts,
+		  const char *name, const char *url, struct transport *way,
+		  struct loop *loop, const struct pool_endpoint_opts *opts,
 		  endpoint_ended_fn *ended, void *arg)
 {
 	struct endpoint *ep;
@@ -821,11 +821,12 @@ static int create(struct endpoint **ret, struct common *common,
 	ep->probe_timer.fn = on_probe_timer;
 	ep->probe_timer.arg = ep;
 	ep->name = strdup(name);
+	ep->url = strdup(url);
 	ep->loop = loop;
 	ep->ended = ended;
 	ep->arg = arg;
 	ep->route = create_route(ep, way);
-	if (!ep->name || !ep->route) {
+	if (!ep->name || !ep->url || !ep->route) {
 		endpoint_destroy(ep);
 		return -ENOMEM;
 	}
@@ -845,8 +846,8 @@ int endpoint_create(struct endpoint **ret, struct loop *loop,
 	r = transport_create(&way, opts->url, &opts->transport);
 	if (r)
 		return r;
-	r = create(ret, NULL, opts->name ? opts->name : opts->url, way, loop,
-		   opts, ended, arg);
+	r = create(ret, NULL, opts->name ? opts->name : opts->url, opts->url,
+		   way, loop, opts, ended, arg);
 	transport_unref(way);
 	return r;
 }
@@ -857,7 +858,8 @@ int endpoint_create_twin(struct endpoint **ret, struct endpoint *of,
 			 struct transport *way, endpoint_ended_fn *ended,
 			 void *arg)
 {
-	return create(ret, of->common, of->name, way, loop, opts, ended, arg);
+	return create(ret, of->common, of->name, of->url, way, loop, opts,
+		      ended, arg);
 }
 
 static void cancel(struct endpoint *ep, struct pool_call *call)
@@ -911,12 +913,18 @@ void endpoint_destroy(struct endpoint *ep)
 	destroy_route(ep->route);
 	common_unref(ep->common);
 	free(ep->name);
+	free(ep->url);
 	free(ep);
 }
 
 const char *endpoint_name(const struct endpoint *ep)
 {
 	return ep->name;
+}
+
+const char *endpoint_url(const struct endpoint *ep)
+{
+	return ep->url;
 }
 
 struct transport *endpoint_way(const struct endpoint *ep)

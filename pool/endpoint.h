@@ -36,8 +36,9 @@ int endpoint_create_twin(struct endpoint **ret, struct endpoint *of,
  * NULL is fine. */
 void endpoint_destroy(struct endpoint *ep);
 
-/* Its name, as given. Any thread. */
+/* Its name and its URL, as given at first. Any thread. */
 const char *endpoint_name(const struct endpoint *ep);
+const char *endpoint_url(const struct endpoint *ep);
 
 /* The way that new calls go. Borrowed, until another is taken over. */
 struct transport *endpoint_way(const struct endpoint *ep);

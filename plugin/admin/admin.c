@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/admin/commands.h"
+#include "plugin/admin/commands_private.h"
 #include "plugin/admin/guard.h"
 #include "plugin/admin/http.h"
 #include "plugin/admin/pages.h"
@@ -12,6 +12,7 @@
 #include "plugin/admin/socket.h"
 #include "plugin/hook.h"
 #include "pool/errands.h"
+#include "pool/mailbox.h"
 #include "pool/pool.h"
 
 enum {
@@ -92,6 +93,32 @@ out:
 void admin_save_to(struct admin *admin, struct saved *saved)
 {
 	admin->commands.saved = saved;
+}
+
+struct save_mail {
+	struct mail mail; /* first */
+	struct admin_commands *commands;
+};
+
+static void save_now(struct mail *self)
+{
+	struct save_mail *mail = (struct save_mail *)self;
+
+	commands_save(mail->commands);
+	free(mail);
+}
+
+void admin_save(struct admin *admin)
+{
+	struct save_mail *mail = calloc(1, sizeof(*mail));
+
+	if (!mail)
+		return;
+	mail->mail.receive = save_now;
+	mail->commands = &admin->commands;
+	/* past the capacity, which is for requests */
+	if (mailbox_reply(errands_box(admin->commands.errands), &mail->mail))
+		free(mail);
 }
 
 void admin_destroy(struct admin *admin)

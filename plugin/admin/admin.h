@@ -35,6 +35,10 @@ struct saved;
  * is not to be used otherwise until admin_destroy() has returned. */
 void admin_save_to(struct admin *admin, struct saved *saved);
 
+/* A reload has left webhooks of run time to the configuration: they leave the
+ * file, a little later. Owner's thread. */
+void admin_save(struct admin *admin);
+
 /* Stop listening and remove the socket if it is still ours; a request that
  * waits is told so. Owner's thread, after hooks_stop(), or after a
  * hooks_start() that failed or never came. NULL is fine. */

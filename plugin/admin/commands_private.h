@@ -52,4 +52,8 @@ bool may_disconnect_later(const struct hooks *hooks, int64_t until_ms);
  * other. */
 bool job_errand(const struct job *job, struct mail *mail);
 
+/* On the thread for errands: save what is registered at run time by now. Says
+ * in the log when that fails. */
+void commands_save(struct admin_commands *commands);
+
 #endif /* PLUGIN_ADMIN_COMMANDS_PRIVATE_H */

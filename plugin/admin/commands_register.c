@@ -45,22 +45,12 @@ static void change_free(struct change *c)
 
 /* ---- carrying it out ---- */
 
-/* What the configuration sets is not saved. */
-static bool is_saved(const struct change *c, const struct settings *old)
-{
-	const struct webhook *was =
-		settings_find(old, c->r->hook, c->r->endpoint);
-
-	return c->commands->saved &&
-	       (c->registers || (was && was->registration));
-}
-
 /* What cannot be saved is not registered: it would be gone when nobody thinks
  * of it. But who wants to be rid of a webhook is, whatever the disk says. */
 static int put_in_force(struct change *c, const struct settings *old,
 			struct settings *s)
 {
-	struct saved *saved = is_saved(c, old) ? c->commands->saved : NULL;
+	struct saved *saved = c->commands->saved;
 	struct conf_error ignored;
 	int err = saved ? saved_store(saved, s, &c->error) : 0;
 

@@ -1,78 +1,118 @@
 /*
- * commands_reload.c - webhooks: reload. As a change of what is registered, it
- * is carried out on the thread for errands, because it reads files, and
- * answered on the dispatcher's.
+ * commands_reload.c - webhooks: reload; and what a reload changes in what is
+ * saved.
+ *
+ * Files are read, so it travels as a change does (commands_register.c).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "plugin/admin/commands_private.h"
 #include "plugin/admin/log.h"
+#include "plugin/broker.h"
 #include "plugin/hook.h"
+#include "plugin/settings.h"
+#include "plugin/settings_saved.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
 
-struct reload {
+struct reload_errand {
 	struct mail mail; /* first */
 	struct admin_commands *commands;
 	struct admin_peer peer;
 	uint64_t ticket;
-	struct hooks_reload *done; /* NULL: no memory */
+	struct hooks_reload *reload; /* NULL: not yet, or no memory */
 };
 
-static struct admin_reply answer(const struct hooks_reload *done)
+static void errand_free(struct reload_errand *errand)
 {
-	if (!done)
-		return (struct admin_reply){ .status = 500 };
-	switch (done->err) {
-	case 0:
-		return admin_reply_text("%s", done->text);
-	case -EAGAIN:
-	case -ESHUTDOWN:
-		return admin_reply_error(503, "%s", done->text);
-	case -ENOMEM:
-		return admin_reply_error(500, "%s", done->text);
-	default:
-		return admin_reply_error(400, "%s", done->text);
+	hooks_reload_free(errand->reload);
+	free(errand);
+}
+
+/* ---- what is saved ---- */
+
+void commands_save(struct admin_commands *commands)
+{
+	struct conf_error error = { "" };
+	struct settings *s;
+	char line[768];
+
+	if (!commands->saved)
+		return;
+	s = hooks_settings(commands->hooks);
+	if (saved_store(commands->saved, s, &error) != 0) {
+		snprintf(line, sizeof(line),
+			 "vmq_webhooks.persist: what the configuration has by "
+			 "now is still saved as registered at run time: %.512s",
+			 error.text);
+		(void)admin_log_post(commands->hooks, LOG_LEVEL_WARN, line);
 	}
+	settings_unref(s);
 }
 
-/* Back on the dispatcher. The ticket may have ended its wait. */
-static void finish(struct mail *self)
-{
-	struct reload *reload = (struct reload *)self;
-	struct admin_reply reply = answer(reload->done);
+/* ---- on the thread for errands ---- */
 
-	admin_http_answer(reload->commands->http, reload->ticket, &reply);
-	if (reload->done)
-		admin_log_reload(reload->commands, &reload->peer, reload->done);
-	free(reload);
-}
+static void finish(struct mail *self);
 
 static void carry_out(struct mail *self)
 {
-	struct reload *reload = (struct reload *)self;
-	struct hooks *hooks = reload->commands->hooks;
+	struct reload_errand *errand = (struct reload_errand *)self;
+	struct admin_commands *commands = errand->commands;
+	struct pool *pool = hooks_pool(commands->hooks);
 
-	reload->done = hooks_reload(hooks);
-	self->receive = finish;
-	if (mailbox_reply(pool_loop_box(hooks_pool(hooks)), self) == 0)
-		return;
-	hooks_reload_free(reload->done); /* the broker has stopped */
-	free(reload);
+	errand->reload = hooks_reload(commands->hooks);
+	if (errand->reload && !errand->reload->err && errand->reload->taken)
+		commands_save(commands);
+	errand->mail.receive = finish;
+	if (mailbox_reply(pool_loop_box(pool), &errand->mail) != 0)
+		errand_free(errand); /* the broker has stopped */
+}
+
+/* ---- on the dispatcher's ---- */
+
+static struct admin_reply answer(const struct hooks_reload *reload)
+{
+	if (!reload)
+		return (struct admin_reply){ .status = 500 };
+	switch (reload->err) {
+	case 0:
+		return admin_reply_text("%s", reload->text);
+	case -EAGAIN:
+	case -ESHUTDOWN:
+		return admin_reply_error(503, "%s", reload->text);
+	case -ENOMEM:
+		return admin_reply_error(500, "%s", reload->text);
+	default:
+		return admin_reply_error(400, "%s", reload->text);
+	}
+}
+
+static void finish(struct mail *self)
+{
+	struct reload_errand *errand = (struct reload_errand *)self;
+	struct admin_commands *commands = errand->commands;
+	struct admin_reply reply = answer(errand->reload);
+
+	admin_http_answer(commands->http, errand->ticket, &reply);
+	if (errand->reload)
+		admin_log_reload(commands, &errand->peer, errand->reload);
+	errand->reload = NULL;
+	errand_free(errand);
 }
 
 void command_reload(const struct job *job)
 {
-	struct reload *reload = calloc(1, sizeof(*reload));
+	struct reload_errand *errand = calloc(1, sizeof(*errand));
 
-	if (!reload) {
+	if (!errand) {
 		job_answer(job, (struct admin_reply){ .status = 500 });
 		return;
 	}
-	reload->mail.receive = carry_out;
-	reload->commands = job->commands;
-	reload->peer = *job->peer;
-	reload->ticket = job->ticket;
-	if (!job_errand(job, &reload->mail))
-		free(reload);
+	errand->mail.receive = carry_out;
+	errand->commands = job->commands;
+	errand->peer = *job->peer;
+	errand->ticket = job->ticket;
+	if (!job_errand(job, &errand->mail))
+		errand_free(errand);
 }

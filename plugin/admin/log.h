@@ -25,8 +25,7 @@ void admin_log_change(struct admin_commands *commands,
 void admin_log_warning(struct admin_commands *commands,
 		       const struct admin_peer *peer, const char *done,
 		       const char *hook, const char *endpoint, const char *why);
-
-/* Dispatcher's thread: what it has to say, cut at 768 bytes. Returns 0 or what
+/* Any thread: what it has to say, cut at 768 bytes. Returns 0 or what
  * mailbox_post() does. */
 int admin_log_post(struct hooks *hooks, int level, const char *line);
 

@@ -4,7 +4,7 @@ import json
 import time
 
 from endpoint import DENY, OK, Stall
-from host import ALL, BrokerTest, endpoint_conf
+from host import ALL, BrokerTest, endpoint_conf, file_text
 
 DONE = {"text": "Done", "type": "text"}
 PUBLISH = ("auth_on_publish", "auth_on_publish_m5")
@@ -47,6 +47,28 @@ class Pause(BrokerTest):
                 b.stop()
                 # summarised, not one line each
                 self.assertEqual(b.log_count("not asked: it is paused"), 2)
+
+    def test_a_reload_that_changes_the_way(self):
+        """It is paused by that, too, and what waits goes in the end."""
+        ep = self.endpoint()
+        conf = endpoint_conf(ep.url, ALL)
+        b = self.broker({"config_file": "@DIR@/hooks.conf"},
+                        files={"hooks.conf": file_text(conf)})
+        c = self.online(b, "c1", 4)
+        c.publish("t", "x", 1)
+        ep.wait_for("on_publish")
+        ep.forget()
+        self.pause(b, ep)
+        self.client(b, "c2").connect("u", "p", rc=5)
+        c.disconnect()      # tells on_client_gone
+        conf["vmq_webhooks.dns_timeout"] = 4000
+        b.write("hooks.conf", file_text(conf))
+        self.assertEqual(b.admin("reload").returncode, 0)
+        self.client(b, "c3").connect("u", "p", rc=5)
+        self.assertEqual(ep.count(), 0)
+        self.resume(b, ep)
+        ep.wait_for("on_client_gone")
+        self.online(b, "c4", 4)
 
     def test_logins(self):
         """Delayed on 2.1, waited for on 2.0."""

@@ -15,6 +15,7 @@ import stat
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 from endpoint import DENY, OK, Delay, Drop, Stall, kept
@@ -544,6 +545,15 @@ class Persist(Registering):
         self.again(b)
         self.assertEqual(len(self.rows(b)), len(AUTH) + 1)
 
+    def test_what_is_back_unverified_is_warned_about(self):
+        b = self.started()
+        self.put(b, "on_publish", "https://127.0.0.1:9/?token=s3cret",
+                 "--verify_peer=false")
+        self.again(b)
+        self.has(b.log(), r"registered at run time: "
+                 r"https://127\.0\.0\.1:9/\?token=\*\*\*: verify_peer = off")
+        self.assertNotIn("s3cret", b.log())
+
     def test_it_is_a_configuration(self):
         """That may be moved to where the rest is."""
         b = self.started(DEFAULTS)
@@ -593,6 +603,62 @@ class Persist(Registering):
         self.again(b)
         self.assertEqual(len(self.rows(b)), 1)
         self.assertEqual(b.log_count("registered at run time"), 0)
+
+    def filed(self, hooks):
+        """A broker that saves, with its configuration in a file, and the
+        text of the latter with an endpoint on these hooks."""
+        bare = "vmq_webhooks.max_queue = 77\n"
+        b = self.unstarted(
+            plugin_lines=["plugin @PLUGIN@",
+                          "plugin_opt_vmq_webhooks.admin_socket "
+                          "@DIR@/admin.sock",
+                          "plugin_opt_vmq_webhooks.persist on",
+                          "plugin_opt_vmq_webhooks.persist_file "
+                          "@DIR@/saved",
+                          "plugin_opt_config_file @DIR@/hooks.conf"],
+            files={"hooks.conf": bare})
+        return b, bare, bare + file_text(endpoint_conf("http://h/", hooks))
+
+    def wait_saved(self, b, n):
+        """Until so many webhooks are in the file."""
+        deadline = time.monotonic() + 10 * self.scale
+        while self.saved(b).count(".hook = ") != n:
+            self.assertLess(time.monotonic(), deadline, self.saved(b))
+            time.sleep(0.01)
+
+    def test_what_a_reload_takes_over_goes_with_the_configuration(self):
+        """It is saved no more, and so not back when that drops it."""
+        hooks = ("on_publish", "on_register")
+        b, bare, more = self.filed(hooks)
+        b.start()
+        self.addCleanup(b.stop)
+        for hook in hooks + ("on_subscribe",):
+            self.put(b, hook, "http://h/")
+        self.wait_saved(b, 3)
+        b.write("hooks.conf", more)
+        b.signal(signal.SIGHUP)
+        b.wait_log("now as in the configuration")
+        self.wait_saved(b, 1)
+        b.write("hooks.conf", bare)
+        self.assertEqual(b.admin("reload").returncode, 0)
+        before = self.rows(b, "--origin")
+        self.assertEqual([r["hook"] for r in before], ["on_subscribe"])
+        self.again(b)
+        self.assertEqual(self.rows(b, "--origin"), before)
+
+    def test_what_a_start_leaves_to_the_configuration_goes_with_it(self):
+        b, bare, more = self.filed(("on_publish",))
+        b.start()
+        self.addCleanup(b.stop)
+        self.put(b, "on_publish", "http://h/", "--retries=1")
+        self.put(b, "on_subscribe", "http://h/")
+        b.write("hooks.conf", more)
+        self.again(b)
+        self.has(b.log(), "set by the configuration now, which counts")
+        self.wait_saved(b, 1)
+        b.write("hooks.conf", bare)
+        self.again(b)
+        self.assertEqual([r["hook"] for r in self.rows(b)], ["on_subscribe"])
 
     def test_a_broken_file_stops_the_start(self):
         b = self.saving(files={

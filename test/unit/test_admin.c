@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -46,6 +48,10 @@ struct fixture {
 	bool held, warned;
 	struct saved *saved; /* or NULL */
 	char saved_path[96];
+	/* The check of new settings is under the test's hand, as a disk may
+	 * be: it has come so far; it may go on. */
+	_Atomic bool slow;
+	sem_t come, go;
 	unsigned disconnects; /* asked of the broker; the last: */
 	char gone_id[64], gone_name[64];
 };
@@ -117,9 +123,36 @@ static size_t disconnect(void *ctx, const char *client_id, const char *username)
 	return 2;
 }
 
+/* Not for ever, or a test that fails would not end. */
+static int wait_on(sem_t *sem)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += 2 * PATIENCE_MS / 1000;
+	while (sem_timedwait(sem, &end) != 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+static int check(void *ctx, const struct settings *s, struct conf_error *reterr)
+{
+	struct fixture *f = ctx;
+
+	(void)s;
+	(void)reterr;
+	if (!f->slow)
+		return 0;
+	sem_post(&f->come);
+	return wait_on(&f->go);
+}
+
 static const struct broker_ops ops = {
 	.complete_auth = never_completes,
 	.disconnect = disconnect,
+	.check = check,
 	.log = take_log,
 	.wake = wake,
 	.now_us = now_us,
@@ -163,6 +196,8 @@ static int set_up_bare(void **state)
 	if (!mkdtemp(f->dir))
 		return -1;
 	snprintf(f->path, sizeof(f->path), "%s/sock", f->dir);
+	sem_init(&f->come, 0, 0);
+	sem_init(&f->go, 0, 0);
 	f->woken = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	*state = f;
 	return f->woken < 0 ? -1 : 0;
@@ -194,6 +229,8 @@ static int tear_down(void **state)
 	stop(f);
 	saved_close(f->saved);
 	unlink(f->saved_path);
+	sem_destroy(&f->come);
+	sem_destroy(&f->go);
 	close(f->woken);
 	unlink(f->path);
 	rmdir(f->dir);
@@ -831,6 +868,96 @@ static void a_failed_reload_says_what_the_log_says(void **state)
 	expect(f, ROOT "show", 200, EMPTY);
 	/* it takes no argument */
 	expect_error(f, ROOT "reload?hook=on_publish", 400, "unknown argument");
+}
+
+/* Files may be on a disk that takes its time. */
+static void a_reload_holds_nobody_up(void **state)
+{
+	struct fixture *f = *state;
+	struct reply r;
+	int fd;
+
+	assert_int_equal(hooks_set_source(f->hooks, reloaded, 2), 0);
+	f->slow = true;
+	fd = dial(f);
+	send_request(fd, "POST", ROOT "reload");
+	assert_int_equal(wait_on(&f->come), 0);
+	expect(f, ROOT "show", 200, EMPTY);
+	sem_post(&f->go);
+	read_reply(f, fd, &r);
+	assert_int_equal(r.status, 200);
+	assert_non_null(strstr(r.body, "1 added"));
+}
+
+static void reload_well(struct fixture *f)
+{
+	struct reply r;
+
+	request(f, "POST", ROOT "reload", &r);
+	assert_int_equal(r.status, 200);
+}
+
+static const struct settings_opt taken_over[] = {
+	{ "vmq_webhooks.w.hook", "on_publish" },
+	{ "vmq_webhooks.w.endpoint", "http://127.0.0.1:9/" },
+};
+
+/* Or the next start would bring back what the configuration has dropped. */
+static void what_the_configuration_has_by_now_is_saved_no_more(void **state)
+{
+	struct fixture *f = *state;
+
+	start_saving(f, NULL, 0);
+	expect(f, PUBLISH, 200, DONE);
+	expect(f, PUBLISH "x", 200, DONE);
+	expect_saved(f, 2);
+	assert_int_equal(hooks_set_source(f->hooks, taken_over, 2), 0);
+	reload_well(f);
+	expect_saved(f, 1);
+	/* once more nothing is left to be taken */
+	reload_well(f);
+	expect_saved(f, 1);
+}
+
+/* Whatever became of that: who is deregistered is not back. */
+static void what_was_taken_over_is_deregistered_for_good(void **state)
+{
+	struct fixture *f = *state;
+	char next[112];
+
+	start_saving(f, NULL, 0);
+	snprintf(next, sizeof(next), "%s.new", f->saved_path);
+	expect(f, PUBLISH, 200, DONE);
+	assert_int_equal(hooks_set_source(f->hooks, taken_over, 2), 0);
+	f->warned = true;
+	assert_int_equal(mkdir(next, 0700), 0);
+	reload_well(f);
+	expect_log(f, "is still saved as registered at run time: cannot save");
+	expect_saved(f, 1);
+	assert_int_equal(rmdir(next), 0);
+	expect(f,
+	       ROOT "deregister?hook=on_publish&endpoint=http://127.0.0.1:9/",
+	       200, DONE);
+	expect_saved(f, 0);
+}
+
+/* As the broker's thread does after a SIGHUP. */
+static void it_is_saved_without_a_command_too(void **state)
+{
+	struct fixture *f = *state;
+	struct hooks_reload *reload;
+
+	start_saving(f, NULL, 0);
+	expect(f, PUBLISH, 200, DONE);
+	assert_int_equal(hooks_set_source(f->hooks, taken_over, 2), 0);
+	reload = hooks_reload(f->hooks);
+	assert_non_null(reload);
+	assert_int_equal(reload->err, 0);
+	assert_int_equal(reload->taken, 1);
+	hooks_reload_free(reload);
+	admin_save(f->admin);
+	stop(f); /* which carries out what is to be done */
+	expect_saved(f, 0);
 }
 
 /* ---- the cache ---- */
@@ -1647,6 +1774,10 @@ int main(void)
 		TEST(looking_is_not_logged),
 		TEST(reload_does_not_need_the_broker),
 		TEST(a_failed_reload_says_what_the_log_says),
+		TEST(a_reload_holds_nobody_up),
+		BARE(what_the_configuration_has_by_now_is_saved_no_more),
+		BARE(what_was_taken_over_is_deregistered_for_good),
+		BARE(it_is_saved_without_a_command_too),
 		BARE(shows_counters_in_vernemqs_order),
 		BARE(reset_keeps_entries),
 		BARE(clear_starts_counting_anew),

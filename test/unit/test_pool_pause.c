@@ -316,6 +316,67 @@ static void test_it_stays_by_another_way(void **state)
 	clear(&told);
 }
 
+/* The same URL by two ways, as when settings change and calls by the former
+ * ones are yet to be made. */
+static void configure_both(struct fixture *f)
+{
+	struct pool_endpoint_opts opts[2] = { options(f->url),
+					      options(f->url) };
+
+	opts[1].name = "the other way";
+	opts[1].transport.connect_ms = 77;
+	assert_int_equal(pool_configure(f->pool, opts, 2), 0);
+	settle(f);
+}
+
+static void test_it_holds_for_another_way_too(void **state)
+{
+	struct pool_request req = request_of(*state, POOL_ASK);
+	struct fixture *f = *state;
+	struct got got;
+
+	begin(f);
+	pause_it(f, true);
+	configure_both(f);
+	assert_int_equal(stats_of(f, "the other way").paused_since_ms,
+			 stats_of(f, f->url).paused_since_ms);
+	req.endpoint = "the other way";
+	submit_request(f, &got, &req);
+	collect(f, &got);
+	assert_int_equal(got.error, -EHOSTDOWN);
+	clear(&got);
+	nothing_more(f, 0);
+}
+
+/* What waits on the former way goes when the new one is let go on. */
+static void test_it_ends_for_all_ways(void **state)
+{
+	struct fixture *f = *state;
+	struct got told;
+
+	begin(f);
+	pause_it(f, true);
+	submit_in_lane(f, &told, "lane", "{}");
+	wait_queued(f, f->url, 1);
+	configure_both(f);
+	assert_int_equal(pool_pause(f->pool, "the other way", false), 0);
+	collect(f, &told);
+	assert_int_equal(told.status, 200);
+	clear(&told);
+	assert_false(stats_of(f, f->url).paused);
+}
+
+static void test_who_comes_after_it_is_not_paused(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	pause_it(f, true);
+	pause_it(f, false);
+	configure_both(f);
+	assert_false(stats_of(f, "the other way").paused);
+}
+
 /* With calls that wait, and without. */
 static void test_it_ends_with_the_endpoint(void **state)
 {
@@ -424,6 +485,9 @@ int main(void)
 		TEST(test_no_probe_is_sent),
 		TEST(test_it_stays_when_configured_anew),
 		TEST(test_it_stays_by_another_way),
+		TEST(test_it_holds_for_another_way_too),
+		TEST(test_it_ends_for_all_ways),
+		TEST(test_who_comes_after_it_is_not_paused),
 		TEST(test_it_ends_with_the_endpoint),
 		TEST(test_it_does_not_hold_up_the_end),
 		TEST(test_nor_does_who_comes_to_wait_at_the_end),
