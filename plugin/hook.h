@@ -89,9 +89,15 @@ struct settings *hooks_settings(struct hooks *hooks);
 
 /* Put `s` in force in place of `old`, and take a reference of its own. Any
  * thread. Returns 0; -EAGAIN when `old` is no longer in force (look again);
- * or -ENOMEM. */
+ * -EBUSY (calls under way need too many of those before: settings_slot.h); or
+ * -ENOMEM. */
 int hooks_apply(struct hooks *hooks, const struct settings *old,
 		struct settings *s);
+
+/* That -EBUSY, for people. */
+#define HOOKS_BUSY                                                             \
+	"calls under way or waiting still need many earlier settings; try "    \
+	"again when they have ended (within max_event_age)"
 
 struct pool *hooks_pool(struct hooks *hooks);
 

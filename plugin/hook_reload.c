@@ -55,6 +55,18 @@ static int load(struct hooks *hooks, const struct settings *old,
 	return err;
 }
 
+/* Why they were not put in force. */
+static void say_refused(struct hooks_reload *reload, int err)
+{
+	const char *why = err == -EAGAIN  ? "somebody else keeps changing the "
+					    "settings; try again"
+			  : err == -EBUSY ? HOOKS_BUSY
+					  : strerror(-err);
+
+	snprintf(reload->text, sizeof(reload->text),
+		 "the new settings cannot be put in force: %s", why);
+}
+
 /* Fill `reload` but for its error. */
 static int reload_once(struct hooks *hooks, struct hooks_reload *reload)
 {
@@ -70,12 +82,7 @@ static int reload_once(struct hooks *hooks, struct hooks_reload *reload)
 	}
 	err = hooks_apply(hooks, old, s);
 	if (err) {
-		snprintf(reload->text, sizeof(reload->text),
-			 err == -EAGAIN ? "somebody else keeps changing the "
-					  "settings; try again"
-					: "the new settings cannot be put in "
-					  "force: %s",
-			 strerror(-err));
+		say_refused(reload, err);
 		goto out;
 	}
 	snprintf(reload->text, sizeof(reload->text), "%s", report.text);

@@ -93,6 +93,8 @@ static int turn(struct settings_slot *slot, struct settings *s,
 	struct settings **live;
 	int err;
 
+	if (other && held + 1 > SETTINGS_FORMER_MAX)
+		return -EBUSY;
 	live = calloc(held + 2, sizeof(struct settings *));
 	if (!live)
 		return -ENOMEM;

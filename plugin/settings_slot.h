@@ -38,8 +38,13 @@ struct settings *settings_slot_get(struct settings_slot *slot);
 typedef int settings_prepare_fn(const struct settings *const *live, size_t n,
 				void *arg);
 
+/* Of those before, at most. Each is held by calls that began with it, and these
+ * end: notifications for an endpoint that is away after `max_event_age`. */
+#define SETTINGS_FORMER_MAX 256
+
 /* Put `s` in force in place of `old`, prepared before anybody can see it.
- * Returns 0, -EAGAIN (`old` is not in force) or -ENOMEM. */
+ * Returns 0, -EAGAIN (`old` is not in force), -EBUSY (too many of those before
+ * are worked with) or -ENOMEM. */
 int settings_slot_swap(struct settings_slot *slot, const struct settings *old,
 		       struct settings *s, settings_prepare_fn *prepare,
 		       void *arg);

@@ -146,6 +146,8 @@ static struct admin_reply answer(const struct change *c)
 		return admin_reply_error(503,
 					 "somebody else keeps changing the "
 					 "settings; try again");
+	case -EBUSY:
+		return admin_reply_error(503, HOOKS_BUSY);
 	case -ESHUTDOWN:
 		return admin_reply_error(503, "the broker is stopping");
 	default:

@@ -79,6 +79,7 @@ static struct admin_reply answer(const struct hooks_reload *reload)
 	case 0:
 		return admin_reply_text("%s", reload->text);
 	case -EAGAIN:
+	case -EBUSY:
 	case -ESHUTDOWN:
 		return admin_reply_error(503, "%s", reload->text);
 	case -ENOMEM:

@@ -78,13 +78,13 @@ const struct command_group *args_groups(size_t *ret_count)
 
 /* What the broker answers; NULL: there is none. */
 static const char *broker;
-static const char *asked;
+static char asked[64]; /* the socket of the last request */
 
 int client_ask(const struct args *args, struct answer *ret, FILE *err)
 {
 	assert_string_equal(args->command->words[1], "show");
 	assert_in_range(args->patience_ms, 1, 2000);
-	asked = args->socket;
+	snprintf(asked, sizeof(asked), "%s", args->socket);
 	if (!broker) {
 		fputs("no broker\n", err);
 		return -EIO;

@@ -20,7 +20,7 @@ enum {
 /* What was last prepared, and what comes of it. */
 struct stage {
 	struct settings_slot slot;
-	const struct settings *live[1 + THREADS * CHANGES];
+	const struct settings *live[2 + SETTINGS_FORMER_MAX];
 	size_t n;
 	unsigned prepared;
 	int result;
@@ -192,6 +192,31 @@ static void a_sweep_that_fails_is_done_later(void **state)
 	assert_int_equal(stage->n, 1);
 }
 
+static void they_have_a_ceiling(void **state)
+{
+	struct stage *stage = *state;
+	struct settings *held[SETTINGS_FORMER_MAX + 1], *old, *s = some();
+
+	old = settings_slot_get(&stage->slot);
+	for (size_t i = 0; i < SETTINGS_FORMER_MAX; i++)
+		held[i] = i ? swap(stage) : old;
+	held[SETTINGS_FORMER_MAX] = swap(stage);
+	old = held[SETTINGS_FORMER_MAX];
+	assert_int_equal(
+		settings_slot_swap(&stage->slot, old, s, prepare, stage),
+		-EBUSY);
+	assert_int_equal(stage->n, SETTINGS_FORMER_MAX + 1);
+	/* as soon as one has ended there is room */
+	settings_unref(held[7]);
+	assert_int_equal(
+		settings_slot_swap(&stage->slot, old, s, prepare, stage), 0);
+	for (size_t i = 0; i <= SETTINGS_FORMER_MAX; i++) {
+		if (i != 7)
+			settings_unref(held[i]);
+	}
+	settings_unref(s);
+}
+
 static void *change_often(void *arg)
 {
 	struct stage *stage = arg;
@@ -242,6 +267,7 @@ int main(void)
 		TEST(those_before_stay_as_long_as_they_are_held),
 		TEST(a_swap_lets_go_of_them_as_well),
 		TEST(a_sweep_that_fails_is_done_later),
+		TEST(they_have_a_ceiling),
 		TEST(threads_change_and_one_sweeps),
 	};
 
