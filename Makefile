@@ -74,8 +74,8 @@ ALL_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
               -fno-omit-frame-pointer
 endif
 
-CORE_SRC   := $(filter-out plugin/broker%,$(wildcard conf/*.c cache/*.c pool/*.c plugin/*.c plugin/admin/*.c))
-BROKER_SRC := $(wildcard plugin/broker*.c)
+CORE_SRC   := $(filter-out plugin/broker/% plugin/cli/%,$(wildcard conf/*.c cache/*.c pool/*.c plugin/*.c plugin/*/*.c))
+BROKER_SRC := $(wildcard plugin/broker/*.c)
 CLI_SRC    := $(wildcard plugin/cli/*.c)
 UNIT_SRC   := $(wildcard test/unit/test_*.c)
 UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c))
@@ -85,7 +85,7 @@ GOLDEN_SRC := $(wildcard test/golden/*.c)
 BENCH_SRC  := $(wildcard test/bench/*.c)
 GOLDEN_HELP := test/unit/http_server.c
 SRC        := $(CORE_SRC) $(BROKER_SRC) $(CLI_SRC)
-HDR        := $(wildcard conf/*.h cache/*.h pool/*.h plugin/*.h plugin/admin/*.h plugin/cli/*.h)
+HDR        := $(wildcard conf/*.h cache/*.h pool/*.h plugin/*.h plugin/*/*.h)
 TEST_C     := $(UNIT_SRC) $(UNIT_HELP) $(REPLAY_SRC) $(REPLAY_HELP) $(GOLDEN_SRC) $(BENCH_SRC) $(wildcard test/*/*.h)
 
 obj = $(patsubst %.c,$O/%.o,$(1))

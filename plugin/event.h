@@ -1,7 +1,7 @@
 /*
  * event.h - what the broker asks, and what it is told.
  *
- * The broker's own types stop in broker*.c; everything behind it speaks in
+ * The broker's own types stop in broker/; everything behind it speaks in
  * these. Plain data: no thread, no I/O. Names and meaning of the fields are
  * VerneMQ's, see docs/protocol.md.
  */

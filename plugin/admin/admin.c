@@ -10,7 +10,7 @@
 #include "plugin/admin/pages.h"
 #include "plugin/admin/request.h"
 #include "plugin/admin/socket.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "pool/errands.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"

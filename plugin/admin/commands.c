@@ -1,7 +1,7 @@
 #include "plugin/admin/commands_private.h"
 
 #include <errno.h>
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "pool/errands.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"

@@ -10,8 +10,8 @@
 #include <string.h>
 #include "plugin/admin/commands_private.h"
 #include "plugin/admin/log.h"
-#include "plugin/hook.h"
-#include "plugin/settings.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
 

@@ -10,12 +10,12 @@
 #include <string.h>
 #include "plugin/admin/commands_private.h"
 #include "plugin/admin/log.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "plugin/hook_table.h"
 #include "plugin/redact.h"
-#include "plugin/settings.h"
-#include "plugin/settings_register.h"
-#include "plugin/settings_saved.h"
+#include "plugin/settings/settings.h"
+#include "plugin/settings/settings_register.h"
+#include "plugin/settings/settings_saved.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
 

@@ -10,9 +10,9 @@
 #include "plugin/admin/commands_private.h"
 #include "plugin/admin/log.h"
 #include "plugin/broker.h"
-#include "plugin/hook.h"
-#include "plugin/settings.h"
-#include "plugin/settings_saved.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings.h"
+#include "plugin/settings/settings_saved.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "plugin/admin/commands_private.h"
 #include "plugin/admin/log.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
 

@@ -9,10 +9,10 @@
 #include <time.h>
 #include "plugin/admin/ago.h"
 #include "plugin/admin/commands_private.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "plugin/hook_table.h"
 #include "plugin/json_writer.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 #include "pool/pool.h"
 
 enum {

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/admin/commands_private.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "plugin/hook_table.h"
 #include "plugin/json_writer.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 
 /* ---- show ---- */
 

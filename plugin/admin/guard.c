@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include "plugin/admin/log.h"
 #include "plugin/broker.h"
-#include "plugin/hook.h"
-#include "plugin/settings.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings.h"
 #include "pool/pool.h"
 
 enum {

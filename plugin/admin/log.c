@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/broker.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "plugin/hook_table.h"
 #include "plugin/redact.h"
 #include "pool/mailbox.h"

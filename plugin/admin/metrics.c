@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "plugin/hook_table.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 #include "pool/histogram.h"
 #include "pool/pool.h"
 

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "plugin/admin/metrics.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "plugin/json_writer.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 #include "pool/pool.h"
 
 #ifndef VMQ_WEBHOOKS_VERSION

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "conf/conf.h"
 #include "plugin/hook_table.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 
 #define BIT(arg) (1u << (arg))
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 #include "plugin/admin/http.h"
 #include "plugin/admin/pages.h"
-#include "plugin/hook.h"
-#include "plugin/settings_address.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings_address.h"
 #include "pool/pool.h"
 
 enum {

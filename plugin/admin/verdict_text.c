@@ -3,10 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include "plugin/codec.h"
+#include "plugin/codec/codec.h"
 #include "plugin/hook_table.h"
-#include "plugin/hook_trial.h"
-#include "plugin/settings.h"
+#include "plugin/hook/hook_trial.h"
+#include "plugin/settings/settings.h"
 
 enum {
 	TEXT_SHOWN = 100 /* bytes of one modifier's text */

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 #include "plugin/cli/args.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 
 static size_t count_hooks(const struct settings *s)
 {

@@ -4,7 +4,7 @@
  */
 #include <stddef.h>
 #include <stdio.h>
-#include "plugin/broker_abi.h"
+#include "plugin/broker/broker_abi.h"
 
 #define SIZE(s)      printf(#s " %zu\n", sizeof(struct s))
 #define AT(s, field) printf(#s "." #field " %zu\n", offsetof(struct s, field))

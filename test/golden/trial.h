@@ -6,7 +6,7 @@
 #define GOLDEN_TRIAL_H
 
 #include <stdbool.h>
-#include "plugin/codec.h"
+#include "plugin/codec/codec.h"
 #include "plugin/event.h"
 #include "plugin/verdict.h"
 #include "test/golden/json.h"

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <time.h>
 #include "plugin/broker.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "plugin/hook_table.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 #include "pool/pool.h"
 
 struct worker {

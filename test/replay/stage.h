@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "plugin/broker.h"
-#include "plugin/hook.h"
-#include "plugin/settings.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings.h"
 
 #define OK   "{\"result\":\"ok\"}"
 #define NEXT "{\"result\":\"next\"}"

@@ -1,4 +1,4 @@
-/* test_count.c - what is counted of calls: plugin/settings.h, plugin/hook.h */
+/* test_count.c - what is counted of calls: plugin/hook/hook_count.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

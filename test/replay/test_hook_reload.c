@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "plugin/broker.h"
-#include "plugin/hook.h"
-#include "plugin/settings.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings.h"
 #include "test/replay/fake_pool.h"
 #include "test/replay/stage.h"
 

@@ -1,4 +1,4 @@
-/* hook_remind.c, through plugin/hook.h: paused endpoints in the log */
+/* hook_remind.c, through plugin/hook/hook.h: paused endpoints in the log */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

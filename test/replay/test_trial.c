@@ -1,4 +1,4 @@
-/* plugin/hook_trial.h, on a fake pool */
+/* plugin/hook/hook_trial.h, on a fake pool */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "plugin/hook_trial.h"
+#include "plugin/hook/hook_trial.h"
 #include "test/replay/fake_pool.h"
 #include "test/replay/stage.h"
 

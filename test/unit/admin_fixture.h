@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "plugin/broker.h"
-#include "plugin/hook.h"
-#include "plugin/settings.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings.h"
 
 #define ADMIN_ROOT "/api/v1/webhooks/"
 #define ADMIN_DONE "{\"text\":\"Done\",\"type\":\"text\"}"

@@ -15,7 +15,7 @@
 #include "plugin/admin/trial_event.h"
 #include "plugin/admin/verdict_text.h"
 #include "plugin/hook_table.h"
-#include "plugin/hook_trial.h"
+#include "plugin/hook/hook_trial.h"
 #include "pool/pool.h"
 #include "test/unit/admin_fixture.h"
 #include "test/unit/http_server.h"

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <cmocka.h>
-#include "plugin/codec.h"
+#include "plugin/codec/codec.h"
 
 #define DAYS_30 ((uint64_t)30 * 24 * 3600)
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "plugin/codec.h"
+#include "plugin/codec/codec.h"
 
 static const struct codec_opts defaults = { .base64_payload = true };
 static const struct codec_opts raw = { .base64_payload = false };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "plugin/codec.h"
+#include "plugin/codec/codec.h"
 
 /* Check a copy without a NUL behind it. */
 static int check(const char *body, size_t len, char error[CODEC_ERROR_LEN])

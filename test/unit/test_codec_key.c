@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <sodium.h>
-#include "plugin/codec.h"
+#include "plugin/codec/codec.h"
 
 static const char url[] = "http://127.0.0.1/auth";
 static const uint8_t secret[16] = "0123456789abcdef";

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "plugin/codec.h"
+#include "plugin/codec/codec.h"
 #include "plugin/hook_table.h"
 
 /* ---- the events behind the requests ---- */

@@ -14,9 +14,9 @@
 #include "plugin/admin/metrics.h"
 #include "plugin/admin/pages.h"
 #include "plugin/broker.h"
-#include "plugin/hook.h"
+#include "plugin/hook/hook.h"
 #include "plugin/hook_table.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 #include "pool/pool.h"
 
 enum {

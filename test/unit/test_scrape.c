@@ -18,9 +18,9 @@
 #include "plugin/admin/http.h"
 #include "plugin/admin/scrape.h"
 #include "plugin/broker.h"
-#include "plugin/hook.h"
-#include "plugin/settings.h"
-#include "plugin/settings_address.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings.h"
+#include "plugin/settings/settings_address.h"
 #include "pool/pool.h"
 
 enum {

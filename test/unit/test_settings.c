@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include "plugin/broker.h"
 #include "plugin/hook_table.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 
 enum {
 	OPTS_MAX = 16

@@ -1,4 +1,4 @@
-/* plugin/settings_register.h */
+/* plugin/settings/settings_register.h */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "plugin/hook_table.h"
-#include "plugin/settings_private.h"
-#include "plugin/settings_register.h"
+#include "plugin/settings/settings_private.h"
+#include "plugin/settings/settings_register.h"
 
 #define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #define URL    "http://h/x"

@@ -1,4 +1,4 @@
-/* plugin/settings_reload.h */
+/* plugin/settings/settings_reload.h */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "plugin/settings_reload.h"
+#include "plugin/settings/settings_reload.h"
 
 #define SIZE(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -1,4 +1,4 @@
-/* plugin/settings_saved.h */
+/* plugin/settings/settings_saved.h */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "plugin/settings_saved.h"
+#include "plugin/settings/settings_saved.h"
 
 #define HEAD                                                                   \
 	"# What was registered at run time (vmq-admin webhooks register).\n"   \

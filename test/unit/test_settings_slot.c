@@ -1,4 +1,4 @@
-/* plugin/settings_slot.h */
+/* plugin/settings/settings_slot.h */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "plugin/settings_slot.h"
+#include "plugin/settings/settings_slot.h"
 
 enum {
 	THREADS = 4,

@@ -1,4 +1,4 @@
-/* plugin/settings_users.h, and its key */
+/* plugin/settings/settings_users.h, and its key */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "plugin/hook_table.h"
-#include "plugin/settings.h"
+#include "plugin/settings/settings.h"
 
 static struct settings_users parse_ok(const char *text)
 {

@@ -19,8 +19,8 @@
 #include <cmocka.h>
 #include "plugin/admin/admin.h"
 #include "plugin/broker.h"
-#include "plugin/hook.h"
-#include "plugin/settings.h"
+#include "plugin/hook/hook.h"
+#include "plugin/settings/settings.h"
 #include "pool/pool.h"
 
 enum {

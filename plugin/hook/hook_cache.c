@@ -1,0 +1,236 @@
+/*
+ * hook_cache.c - what is kept of answers, and for whom it serves.
+ */
+#include "plugin/hook/hook.h"
+
+#include <sodium.h>
+#include <string.h>
+#include "plugin/hook/hook_ask.h"
+#include "plugin/hook_table.h"
+
+enum {
+	SWEEP_MS = 10, /* from one step to the next */
+	SWEEP = 256,
+	SWEEP_CLEARING = 4096,
+};
+
+/* ---- questions ---- */
+
+static const uint8_t *secret_of(struct hooks *hooks,
+				const struct webhook *webhook)
+{
+	uint8_t *secret = hooks->asked[webhook->hook].secret;
+
+	if (hooks->asked[webhook->hook].webhook != webhook) {
+		codec_secret_of(webhook->target, hooks->secret, secret);
+		hooks->asked[webhook->hook].webhook = webhook;
+	}
+	return secret;
+}
+
+static void name_question(struct question *q)
+{
+	const struct webhook *webhook = asked(q);
+	const uint8_t *secret = secret_of(q->hooks, webhook);
+	struct cache_group *group = &webhook->stats->cache;
+	struct event bare;
+
+	if (!group->hook) {
+		group->hook = (uint64_t)webhook->hook + 1;
+		group->endpoint =
+			codec_tag(bytes_of(webhook->shown), q->hooks->secret);
+	}
+	q->kept.group = group;
+	if (!q->ev->listener) {
+		codec_key(q->ev, secret, q->kept.key);
+		return;
+	}
+	bare = hook_event(webhook, q->ev);
+	codec_key(&bare, secret, q->kept.key);
+}
+
+/* What a clear selects by matters to what is stored, not to who looks. */
+static void name_asker(struct question *q)
+{
+	const struct event *ev = q->ev;
+	const uint8_t *secret = q->hooks->secret;
+
+	q->kept.client = codec_tag(ev->client_id, secret);
+	q->kept.username = codec_tag(ev->sent_username.data ? ev->sent_username
+							    : ev->username,
+				     secret);
+}
+
+static void refresh(struct question *q)
+{
+	name_asker(q);
+	if (inquire(q, POOL_ASK, true, NULL) != 0)
+		cache_refresh_failed(q->hooks->cache, &q->kept,
+				     hooks_now_ms(q->hooks));
+}
+
+const struct verdict *kept_find(struct question *q)
+{
+	struct hooks *hooks = q->hooks;
+	const struct verdict *v;
+	enum cache_result result;
+	const void *value;
+	int64_t now_ms;
+
+	if (q->looked_up || !hook_table[q->ev->hook].cacheable)
+		return NULL;
+	q->looked_up = true;
+	name_question(q);
+	cache_expect(hooks->cache, q->kept.key);
+	now_ms = hooks_now_ms(hooks);
+	result = cache_get(hooks->cache, &q->kept, now_ms, &value);
+	if (result == CACHE_MISS) {
+		name_asker(q);
+		return NULL;
+	}
+	v = verdict_ref(value);
+	question_trace(q, "kept ", v, NULL);
+	if (result == CACHE_REFRESH)
+		refresh(q);
+	return v;
+}
+
+const struct verdict *kept_for_failure(struct question *q)
+{
+	const void *value;
+
+	if (!q->looked_up)
+		return NULL;
+	value = cache_get_if_error(q->hooks->cache, &q->kept,
+				   hooks_now_ms(q->hooks));
+	return value ? verdict_ref(value) : NULL;
+}
+
+/* ---- answers ---- */
+
+static void warn_of_payload(struct hooks *hooks, const struct webhook *webhook)
+{
+	if (webhook->stats->warned & 1u << WARNED_CACHED_PAYLOAD)
+		return;
+	webhook->stats->warned |= 1u << WARNED_CACHED_PAYLOAD;
+	hooks_log(hooks, LOG_LEVEL_WARN,
+		  "%s: endpoint %s replies with a payload and max-age: "
+		  "the kept answer will not rewrite payloads. Leave "
+		  "out cache-control from such replies",
+		  hook_table[webhook->hook].name, webhook->logged);
+}
+
+/* Keys that share a slot cost each other a call now and then. */
+static uint64_t *revoked(const struct inquiry *inq)
+{
+	const uint8_t *key = inq->kept.key;
+
+	return &inq->hooks->revoked[(key[0] << 8 | key[1]) % REVOKED_SLOTS];
+}
+
+/* There was a no: a yes to what was asked before no longer counts. */
+static void revoke(struct inquiry *inq)
+{
+	*revoked(inq) = inq->hooks->requests;
+}
+
+static bool is_revoked(const struct inquiry *inq)
+{
+	return inq->number <= *revoked(inq);
+}
+
+void kept_spoilt(struct inquiry *inq)
+{
+	if (!inq->cacheable)
+		return;
+	revoke(inq);
+	cache_remove(inq->hooks->cache, &inq->kept);
+}
+
+void kept_failed(struct inquiry *inq)
+{
+	if (inq->refresh)
+		cache_refresh_failed(inq->hooks->cache, &inq->kept,
+				     hooks_now_ms(inq->hooks));
+}
+
+bool hook_keeps(const struct webhook *webhook, enum decision decision)
+{
+	return decision == DECISION_OK ||
+	       (decision == DECISION_DENY && webhook->cache_refusals);
+}
+
+/* The payload is another's next time. A plain ok, as most are, is one for
+ * all. NULL: no memory. */
+static const struct verdict *to_keep(const struct verdict *v)
+{
+	const uint32_t payload = 1u << MODIFIER_PAYLOAD;
+	const struct verdict *kept = NULL;
+
+	if (v->decision == DECISION_OK && !(v->given & ~payload))
+		return verdict_ref(&verdict_ok);
+	return verdict_create(v, payload, &kept) ? NULL : kept;
+}
+
+void kept_store(struct inquiry *inq, const struct verdict *v,
+		const struct pool_reply *reply)
+{
+	struct hooks *hooks = inq->hooks;
+	const struct verdict *kept = NULL;
+	struct cache_life life;
+
+	if (!inq->cacheable)
+		return;
+	if (v->decision != DECISION_OK)
+		revoke(inq);
+	if (hook_keeps(inq->webhook, v->decision) &&
+	    codec_cache_life(reply->cache_control, reply->age_s, &life))
+		kept = to_keep(v);
+	if (!kept) {
+		cache_remove(hooks->cache, &inq->kept);
+		return;
+	}
+	if (verdict_has(v, MODIFIER_PAYLOAD))
+		warn_of_payload(hooks, inq->webhook);
+	if (v->decision == DECISION_OK && is_revoked(inq))
+		kept_failed(inq);
+	else
+		cache_put(hooks->cache, &inq->kept,
+			  v->decision == DECISION_OK ? CACHE_ANSWER
+						     : CACHE_REFUSAL,
+			  kept, kept->size, &life, hooks_now_ms(hooks));
+	verdict_unref(kept);
+}
+
+/* ---- the whole ---- */
+
+void hook_cache_sweep(struct hooks *hooks)
+{
+	int64_t now = hooks_now_ms(hooks);
+
+	if (now < hooks->sweep_ms)
+		return;
+	hooks->sweep_ms = now + SWEEP_MS;
+	cache_sweep(hooks->cache,
+		    cache_is_clearing(hooks->cache) ? SWEEP_CLEARING : SWEEP,
+		    now);
+}
+
+size_t hooks_cache_clear(struct hooks *hooks,
+			 const struct hooks_selection *selection)
+{
+	struct cache_filter filter = { 0 };
+
+	if (selection->hook != HOOK_COUNT)
+		filter.hook = (uint64_t)selection->hook + 1;
+	if (selection->endpoint)
+		filter.endpoint =
+			codec_tag(bytes_of(selection->endpoint), hooks->secret);
+	if (selection->client_id)
+		filter.client = codec_tag(bytes_of(selection->client_id),
+					  hooks->secret);
+	if (selection->username)
+		filter.username =
+			codec_tag(bytes_of(selection->username), hooks->secret);
+	return cache_clear(hooks->cache, &filter);
+}
