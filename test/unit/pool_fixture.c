@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "test/unit/pool_opts.h"
@@ -98,6 +99,29 @@ void settle(struct fixture *f)
 	assert_int_equal(mailbox_take(pool_owner_box(f->pool), &echo.back,
 				      pool_now_us() + PATIENCE_MS * 1000LL),
 			 0);
+}
+
+struct arrival {
+	struct mail mail; /* first */
+	sem_t there;
+};
+
+static void arrive(struct mail *mail)
+{
+	sem_post(&((struct arrival *)mail)->there);
+}
+
+bool let_it_follow(struct fixture *f)
+{
+	struct arrival a = { .mail.receive = arrive };
+	bool ok;
+
+	sem_init(&a.there, 0, 0);
+	ok = mailbox_reply(pool_loop_box(f->pool), &a.mail) == 0;
+	while (ok && sem_wait(&a.there))
+		; /* EINTR */
+	sem_destroy(&a.there);
+	return ok;
 }
 
 void note_reply(const struct pool_reply *r, void *arg)

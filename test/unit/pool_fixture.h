@@ -59,6 +59,10 @@ void configure_url(struct fixture *f, const char *url);
 /* Wait until the dispatcher has come to all that was configured: until then
  * it is the one who sends calls of kind POOL_HOLD, too. */
 void settle(struct fixture *f);
+/* The same for another thread than the owner's: who configures faster than the
+ * dispatcher follows fills its box, which then refuses calls. False: the pool
+ * has stopped. Asserts nothing. */
+bool let_it_follow(struct fixture *f);
 
 /* The `done` of all calls here; its `arg` is a `struct got`. */
 void note_reply(const struct pool_reply *r, void *arg);

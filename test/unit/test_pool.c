@@ -12,7 +12,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -1689,10 +1688,10 @@ static void *meddle(void *arg)
 
 	for (i = 0; !m->stop; i++) {
 		opts.max_connections = 1 + i % 5;
-		if (pool_configure(m->f->pool, &opts, 1))
+		if (pool_configure(m->f->pool, &opts, 1) ||
+		    !let_it_follow(m->f))
 			return m;
 		pool_get_stats(m->f->pool, m->f->url, &stats);
-		sched_yield();
 	}
 	return NULL;
 }
