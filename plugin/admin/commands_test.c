@@ -17,6 +17,7 @@
 #include "plugin/hook_table.h"
 #include "plugin/hook/hook_trial.h"
 #include "plugin/json_writer.h"
+#include "plugin/redact.h"
 #include "plugin/settings/settings.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
@@ -278,6 +279,17 @@ static struct admin_reply refusal(const struct job *job, int err,
 	}
 }
 
+/* The operator's screen is not the place for a password either. */
+static void say_invalid(const char *url, const struct conf_error *error,
+			char why[static ADMIN_ERROR_LEN])
+{
+	char *shown = redact_url(url);
+
+	snprintf(why, ADMIN_ERROR_LEN, "cannot ask %.200s: %s",
+		 shown ? shown : "it", error->text);
+	free(shown);
+}
+
 /* Returns 0, and then the mail is on its way, or has been answered. */
 static int run(const struct job *job, char why[static ADMIN_ERROR_LEN])
 {
@@ -299,8 +311,7 @@ static int run(const struct job *job, char why[static ADMIN_ERROR_LEN])
 		return -ENOMEM;
 	err = find_webhooks(mail, hook, &error);
 	if (err == -EINVAL)
-		snprintf(why, ADMIN_ERROR_LEN, "cannot ask %.200s: %s",
-			 mail->url, error.text);
+		say_invalid(mail->url, &error, why);
 	if (!err && job_mail(job, &mail->mail)) {
 		job->commands->trials++;
 		return 0;

@@ -393,6 +393,8 @@ static void says_what_is_wrong(void **state)
 	admin_expect_part(f, TRY "on_publish&--qos=1", 400, "unknown argument");
 	admin_expect_part(f, TRY "on_publish&endpoint=http://[::1", 400,
 			  "cannot ask http://[::1: ");
+	admin_expect_part(f, TRY "on_publish&endpoint=http://u:secret@[::1",
+			  400, "cannot ask http://***@[::1: ");
 	assert_string_equal(f->log, "");
 }
 
