@@ -136,7 +136,7 @@ $(OUT)/test/unit/test_cli: $(call obj,$(addprefix plugin/cli/,usage.c parse.c co
 $(OUT)/test/unit/test_cli_table: $(call obj,plugin/cli/table.c)
 
 # Its allocations fail in turn.
-$(OUT)/test/unit/test_cache: LDFLAGS += -Wl,--wrap=calloc
+$(OUT)/test/unit/test_cache: LDFLAGS += -Wl,--wrap=calloc,--wrap=mmap,--wrap=munmap
 $(OUT)/test/unit/test_torture: LDFLAGS += $(foreach f,malloc calloc realloc \
 	strdup strndup asprintf,-Wl,--wrap=$f)
 

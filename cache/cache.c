@@ -28,6 +28,7 @@ struct sweep {
 struct cache {
 	struct cache_opts opts;
 	struct shelf shelves[KINDS];
+	struct slots slots; /* the entries of both */
 	struct clears clears;
 	struct sweep sweep;
 	struct cache_group totals;
@@ -129,7 +130,7 @@ static bool drop(struct cache *cache, struct entry *e)
 	pass_by(cache, e);
 	shelf_remove(shelf_of(cache, e), e);
 	group_release(&cache->clears, e->group);
-	free(e);
+	slots_give(&cache->slots, e);
 	cache->opts.release(value);
 	return counted;
 }
@@ -146,6 +147,7 @@ void cache_destroy(struct cache *cache)
 			drop(cache, e);
 		shelf_clear(shelf);
 	}
+	slots_clear(&cache->slots);
 	clears_free(&cache->clears);
 	free(cache);
 }
@@ -225,8 +227,6 @@ enum cache_result cache_get(struct cache *cache, struct cache_ticket *ticket,
 		result = e->refreshing ? CACHE_STALE : CACHE_REFRESH;
 		e->refreshing = true;
 	}
-	/* Last: an atomic addition would wait until the entry's neighbours,
-	 * which are anywhere in memory, have been written to. */
 	use(cache, e);
 	return result;
 }
@@ -338,10 +338,11 @@ static int grow(struct cache *cache, struct shelf *shelf, uint64_t cost,
 	return shelf_has_table(shelf) ? 0 : err;
 }
 
-static struct entry *entry_create(const struct cache_ticket *ticket,
+static struct entry *entry_create(struct cache *cache,
+				  const struct cache_ticket *ticket,
 				  enum cache_kind kind, size_t cost)
 {
-	struct entry *e = calloc(1, sizeof(*e));
+	struct entry *e = slots_take(&cache->slots);
 
 	if (!e)
 		return NULL;
@@ -377,7 +378,7 @@ static int store(struct cache *cache, const struct cache_ticket *ticket,
 
 	if (size > UINT32_MAX - ENTRY_COST || !shelf_may_hold(shelf, cost))
 		return -EFBIG;
-	e = entry_create(ticket, kind, cost);
+	e = entry_create(cache, ticket, kind, cost);
 	if (!e)
 		return -ENOMEM;
 	group = clears_group(&cache->clears, ticket->group);
@@ -394,7 +395,7 @@ static int store(struct cache *cache, const struct cache_ticket *ticket,
 	insert(cache, e, group);
 	return 0;
 fail:
-	free(e);
+	slots_give(&cache->slots, e);
 	return err;
 }
 
@@ -580,24 +581,4 @@ void cache_new_generation(struct cache *cache)
 const struct cache_group *cache_totals(const struct cache *cache)
 {
 	return &cache->totals;
-}
-
-void cache_reset_counters(struct cache_group *group)
-{
-	_Atomic uint64_t *const counters[] = {
-		&group->hits,           &group->misses,
-		&group->refusal_hits,   &group->stale,
-		&group->stale_if_error, &group->stores,
-		&group->evicted,        &group->refusals_evicted,
-		&group->expired,        &group->rejected,
-		&group->late,
-	};
-
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
-		set(counters[i], 0);
-}
-
-void cache_reset_totals(struct cache *cache)
-{
-	cache_reset_counters(&cache->totals);
 }

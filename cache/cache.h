@@ -17,7 +17,7 @@
  * and cache_destroy().
  *
  * One thread owns a cache: nothing here locks. Never logs. Counters are
- * relaxed atomics, which any thread may read.
+ * relaxed atomics, which that thread alone writes and any may read.
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
@@ -64,8 +64,7 @@ struct cache_group {
 	 * cache_clear(). `refusals` are among the `entries`, their bytes among
 	 * the `bytes`. */
 	_Atomic uint64_t entries, bytes, refusals, refusal_bytes;
-	/* Since first use or cache_reset_counters(). Each cache_get() is a
-	 * hit or a miss. */
+	/* Since first use. Each cache_get() is a hit or a miss. */
 	_Atomic uint64_t hits, misses;
 	_Atomic uint64_t refusal_hits;   /* of the hits */
 	_Atomic uint64_t stale;          /* of the hits: past their life */
@@ -96,17 +95,17 @@ struct cache_ticket {
 	 * serve as hash value. */
 	uint8_t key[CACHE_KEY_LEN];
 	struct cache_group *group;
-	/* Who asks, for cache_clear(): keyed digests, 0: nobody known. 64 bits
+	/* Who asks, for cache_clear(): keyed digests, 0: nobody known. 32 bits
 	 * do, as they only select what is cleared: two names that share a
 	 * digest are cleared together, which costs a call. */
-	uint64_t client, username;
+	uint32_t client, username;
 	uint64_t generation; /* set by cache_get() */
 };
 
 /* What to clear: whatever agrees in every tag that is not 0. */
 struct cache_filter {
 	uint64_t hook, endpoint; /* of the group */
-	uint64_t client, username;
+	uint32_t client, username;
 };
 
 /* Bounds and jitter, as in struct cache_opts. */
@@ -248,9 +247,5 @@ size_t cache_sweep(struct cache *cache, size_t max, int64_t now_ms);
  * waits to come free included: these are what the bounds bound. Any thread;
  * each number is exact, the set of them is not a snapshot. */
 const struct cache_group *cache_totals(const struct cache *cache);
-
-/* Set all but the numbers "at present" back to 0: any thread. */
-void cache_reset_counters(struct cache_group *group);
-void cache_reset_totals(struct cache *cache);
 
 #endif /* CACHE_CACHE_H */

@@ -246,7 +246,7 @@ static unsigned bits_due(const struct shelf *shelf)
 	tbl = t->head->hh.tbl;
 	if (shelf->tables[!shelf->current].head ||
 	    tbl->log2_num_buckets == BITS_MAX ||
-	    shelf->count < (uint64_t)tbl->num_buckets * 13 / 8)
+	    shelf->count < (uint64_t)tbl->num_buckets * 9 / 8)
 		return 0;
 	return tbl->log2_num_buckets + 1;
 }

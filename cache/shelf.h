@@ -16,14 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "cache/cache.h"
+#include "cache/slots.h"
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 struct group;
 
-/* The first 112 bytes are what a look-up reads: two lines of the processor's
- * cache, or three. */
+/* One of slots.h. The first line of the processor's caches is what a look-up
+ * of another entry in the same bucket reads, and a neighbour's move. */
 struct entry {
 	UT_hash_handle hh;
 	uint8_t key[CACHE_KEY_LEN];
@@ -31,23 +32,22 @@ struct entry {
 	uint32_t stale_ms, error_ms; /* each from there on */
 	uint64_t checked; /* what was cleared up to this generation spared it */
 	const void *value;
+	struct group *group;
+	uint32_t client, username;
 	uint32_t cost; /* of the budget, all in all */
 	bool refusal, refreshing;
-	struct group *group;
-	uint64_t client, username;
 };
 
 enum {
-	/* With what the allocator keeps beside it. */
-	ENTRY_COST = sizeof(struct entry) + sizeof(size_t),
+	ENTRY_COST = SLOT_SIZE,
 	/* An entry's part of the tables, at worst: a table with twice as many
-	 * buckets is made when there are 13 entries for 8 buckets, and for a
+	 * buckets is made when there are 9 entries for 8 buckets, and for a
 	 * while there are both. */
-	BUCKETS_COST_MAX = sizeof(UT_hash_bucket) * 2,
+	BUCKETS_COST_MAX = sizeof(UT_hash_bucket) * 3 * 8 / 9,
 };
 
-_Static_assert(ENTRY_COST % 16 == 0, "that is what malloc takes");
-_Static_assert(ENTRY_COST - CACHE_KEY_LEN + BUCKETS_COST_MAX <=
+_Static_assert(sizeof(struct entry) <= SLOT_SIZE, "");
+_Static_assert(ENTRY_COST - CACHE_KEY_LEN + BUCKETS_COST_MAX <
 		       CACHE_BOOKKEEPING_MAX,
 	       "");
 

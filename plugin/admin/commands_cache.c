@@ -21,25 +21,27 @@ static const struct {
 	const char *name;
 	size_t offset;
 	bool vernemqs;
+	bool at_present; /* or counted, since the start or a reset */
 } stat_table[] = {
-#define STAT(member, vernemqs)                                                 \
+#define STAT(member, vernemqs, at_present)                                     \
 	{                                                                      \
-#member, offsetof(struct cache_group, member), vernemqs        \
+#member, offsetof(struct cache_group, member), vernemqs,       \
+			at_present                                             \
 	}
-	STAT(stores, false),
-	STAT(stale_if_error, false),
-	STAT(stale, false),
-	STAT(rejected, false),
-	STAT(refusals_evicted, false),
-	STAT(refusals, false),
-	STAT(refusal_hits, false),
-	STAT(misses, true),
-	STAT(late, false),
-	STAT(hits, true),
-	STAT(expired, false),
-	STAT(evicted, false),
-	STAT(entries, true),
-	STAT(bytes, false),
+	STAT(stores, false, false),
+	STAT(stale_if_error, false, false),
+	STAT(stale, false, false),
+	STAT(rejected, false, false),
+	STAT(refusals_evicted, false, false),
+	STAT(refusals, false, true),
+	STAT(refusal_hits, false, false),
+	STAT(misses, true, false),
+	STAT(late, false, false),
+	STAT(hits, true, false),
+	STAT(expired, false, false),
+	STAT(evicted, false, false),
+	STAT(entries, true, true),
+	STAT(bytes, false, true),
 #undef STAT
 };
 
@@ -86,15 +88,17 @@ static struct cached *cacheable_sorted(const struct settings *s, size_t *ret_n)
 	return list;
 }
 
+static _Atomic uint64_t *stat_at(struct cache_group *group, int stat)
+{
+	return (void *)((char *)group + stat_table[stat].offset);
+}
+
 static void cache_row(struct json_writer *w, const struct webhook *hook,
 		      int stat)
 {
-	const _Atomic uint64_t *counter;
-	uint64_t value;
+	uint64_t then = atomic_load(stat_at(&hook->stats->cache_then, stat));
+	uint64_t value = atomic_load(stat_at(&hook->stats->cache, stat)) - then;
 
-	counter = (const void *)((const char *)&hook->stats->cache +
-				 stat_table[stat].offset);
-	value = atomic_load_explicit(counter, memory_order_relaxed);
 	if (!value)
 		return; /* as VerneMQ's, a row comes with first use */
 	json_open(w, NULL, '{');
@@ -105,13 +109,22 @@ static void cache_row(struct json_writer *w, const struct webhook *hook,
 	json_close(w, '}');
 }
 
-/* What was counted starts over. Entries stay: they count what is there. The
- * broker's thread adds atomically, so what it counts meanwhile is kept. */
+static void count_anew(struct webhook_stats *stats)
+{
+	for (int stat = 0; stat < STAT_COUNT; stat++) {
+		if (!stat_table[stat].at_present)
+			atomic_store(stat_at(&stats->cache_then, stat),
+				     atomic_load(stat_at(&stats->cache, stat)));
+	}
+}
+
+/* What was counted is shown from 0 on. Entries stay: they count what is
+ * there. */
 static void reset_counters(const struct settings *s)
 {
 	for (int h = 0; h < HOOK_COUNT; h++) {
 		for (size_t i = 0; i < s->chained[h]; i++)
-			cache_reset_counters(&s->chain[h][i].stats->cache);
+			count_anew(s->chain[h][i].stats);
 	}
 }
 

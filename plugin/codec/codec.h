@@ -91,6 +91,6 @@ void codec_secret_of(const char *endpoint, const uint8_t secret[static 16],
  * bytes and secret, 0 for what is absent and for nothing else. Of names as
  * sent at CONNECT. Cannot fail. sodium_init() has been called.
  */
-uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16]);
+uint32_t codec_tag(struct bytes name, const uint8_t secret[static 16]);
 
 #endif /* PLUGIN_CODEC_CODEC_H */

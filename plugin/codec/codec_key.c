@@ -178,9 +178,9 @@ void codec_secret_of(const char *endpoint, const uint8_t secret[static 16],
 	memcpy(ret, d.block, CODEC_KEY_LEN);
 }
 
-uint64_t codec_tag(struct bytes name, const uint8_t secret[static 16])
+uint32_t codec_tag(struct bytes name, const uint8_t secret[static 16])
 {
-	uint64_t tag = 0;
+	uint32_t tag = 0;
 	struct digest d;
 	uint8_t *at = d.block;
 

@@ -83,6 +83,9 @@ struct webhook_log {
 struct webhook_stats {
 	_Atomic unsigned refs; /* private */
 	struct cache_group cache;
+	/* The counters of `cache` as they were when `cache show` last began
+	 * to count anew: it shows what came since. */
+	struct cache_group cache_then;
 	/* `requests` counts calls whose end is known, as VerneMQ's metric, and
 	 * is the sum of `ends`; `errors` those without a usable answer, and
 	 * denials. Notifications that were dropped, too old or left over are
