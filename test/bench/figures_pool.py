@@ -3,7 +3,7 @@
 import time
 
 from bench import figure
-from tools import (Dump, Endpoint, Failed, bare_curl, hook_cost, hooked, load,
+from tools import (Dump, Endpoint, Failed, asked, bare_curl, hooked, load,
                    now, plain, quantile, result_of, start_load)
 
 
@@ -231,11 +231,11 @@ def blocking_miss(b):
     connection that it keeps. Medians, of the calls and then of seven turns."""
     count = b.pick(2000, 50)
     with Endpoint() as ep:
-        hook_cost(ep, 10, 0)
+        asked(ep, 10)
         body = ep.body()
         bare, miss, ratio = b.compare(
             lambda: bare_curl("easy", ep, body, count=count)["p50_us"],
-            lambda: hook_cost(ep, count, 0)["miss"]["p50_ns"] / 1e3)
+            lambda: asked(ep, count)["miss"]["p50_ns"] / 1e3)
     b.row("a publish that is asked about, of a bare POST", ratio,
           at_most=1.5, more="%.0f of %.0f us" % (miss, bare))
 

@@ -3,17 +3,19 @@
  * without a broker around it: the plugin on a fake host. ACL_CHECK asks, and
  * is `miss` or `hit`; MESSAGE follows, and is `message` after a hit.
  *
- * usage: hook-cost --plugin FILE [--opt key=value]... [--fill N] [--draw N]
+ * usage: hook-cost --plugin FILE [--opt key=value]... [--fill N] [--evict N]
  *
  * --fill N   ask about N topics, one after the other, each for the first time
- * --draw N   then ask N times about one of them, drawn uniformly
- * --evict N  before each of those write to N KiB of memory, so that code and
- *            data come from as far away as after a broker's other work
+ * --evict N  before each later question write to N KiB of memory, so that code
+ *            and data come from as far away as after a broker's other work
  *
- * Without either it only starts the plugin: the exit status says whether it
- * took the options. Prints one JSON object; `cpu` is what the broker's thread
+ * Prints one JSON object about the fill: `cpu` is what the broker's thread
  * computes in a call, waiting not counted, and `rss_kb` the resident memory
- * after each tenth of the fill.
+ * after each tenth. Then, for each number that it reads from its standard
+ * input, it asks so many times about one of the topics, drawn uniformly, and
+ * prints another object; so several can take turns. Ends when that is closed.
+ * Without --fill it only starts the plugin: the exit status says whether it
+ * took the options.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +34,7 @@ static const char payload[] = "0123456789abcdef0123456789abcdef";
 struct run {
 	const char *plugin;
 	struct text_list options;
-	int64_t fill, draw, evict;
+	int64_t fill, evict;
 	unsigned char *evicted;
 	uint64_t refused, state;
 	struct samples miss, miss_cpu, hit, hit_batches;
@@ -116,12 +118,12 @@ static void evict(struct run *run)
 		run->evicted[i]++;
 }
 
-static void draw_all(struct run *run)
+static void draw_all(struct run *run, int64_t count)
 {
 	struct batches hits = { .means = &run->hit_batches };
 	struct batches messages = { .means = &run->message_batches };
 
-	for (int64_t i = 1; i <= run->draw; i++) {
+	for (int64_t i = 1; i <= count; i++) {
 		int64_t ns;
 		char topic[64];
 
@@ -163,22 +165,48 @@ static void print_samples(const char *name, struct samples *s)
 	       (long long)samples_quantile(s, 1), samples_mean(s));
 }
 
-static void report(struct run *run)
+static void report_fill(struct run *run)
 {
-	printf("{\"refused\": %llu, \"slow\": %llu, \"clock_ns\": %lld, ",
-	       (unsigned long long)run->refused, (unsigned long long)run->slow,
-	       (long long)clock_cost());
+	printf("{\"refused\": %llu, \"slow\": %llu, ",
+	       (unsigned long long)run->refused, (unsigned long long)run->slow);
 	print_samples("miss", &run->miss);
 	print_samples("miss_cpu", &run->miss_cpu);
-	print_samples("hit", &run->hit);
-	print_samples("hit_batches", &run->hit_batches);
-	print_samples("message", &run->message);
-	print_samples("message_batches", &run->message_batches);
 	printf("\"rss_kb\": [");
 	for (int i = 0; i < TENTHS; i++)
 		printf("%s%lld", i ? ", " : "", (long long)run->rss_kb[i]);
 	printf("]}\n");
 	fflush(stdout);
+}
+
+static void report_draws(struct run *run)
+{
+	printf("{\"refused\": %llu, ", (unsigned long long)run->refused);
+	print_samples("hit", &run->hit);
+	print_samples("hit_batches", &run->hit_batches);
+	print_samples("message", &run->message);
+	print_samples("message_batches", &run->message_batches);
+	printf("\"clock_ns\": %lld}\n", (long long)clock_cost());
+	fflush(stdout);
+}
+
+static void clear_draws(struct run *run)
+{
+	samples_clear(&run->hit);
+	samples_clear(&run->hit_batches);
+	samples_clear(&run->message);
+	samples_clear(&run->message_batches);
+}
+
+/* As often as it is asked to. */
+static void take_turns(struct run *run)
+{
+	long long count;
+
+	while (scanf("%lld", &count) == 1) {
+		draw_all(run, count);
+		report_draws(run);
+		clear_draws(run);
+	}
 }
 
 /* All of it now, so that what grows later is the plugin's. */
@@ -187,15 +215,9 @@ static int reserve(struct run *run)
 	run->evicted = calloc((size_t)run->evict + 1, 1024);
 	if (!run->evicted)
 		return -1;
-	if (samples_reserve(&run->miss, (size_t)run->fill + 1) != 0 ||
-	    samples_reserve(&run->miss_cpu, (size_t)run->fill + 1) != 0 ||
-	    samples_reserve(&run->hit, (size_t)run->draw + 1) != 0 ||
-	    samples_reserve(&run->message, (size_t)run->draw + 1) != 0 ||
-	    samples_reserve(&run->hit_batches,
-			    (size_t)(run->draw / BATCH) + 1) != 0)
+	if (samples_reserve(&run->miss, (size_t)run->fill + 1) != 0)
 		return -1;
-	return samples_reserve(&run->message_batches,
-			       (size_t)(run->draw / BATCH) + 1);
+	return samples_reserve(&run->miss_cpu, (size_t)run->fill + 1);
 }
 
 int main(int argc, char **argv)
@@ -205,7 +227,6 @@ int main(int argc, char **argv)
 		{ "plugin", OPTION_TEXT, &run.plugin },
 		{ "opt", OPTION_LIST, &run.options },
 		{ "fill", OPTION_NUMBER, &run.fill },
-		{ "draw", OPTION_NUMBER, &run.draw },
 		{ "evict", OPTION_NUMBER, &run.evict },
 		{ 0 },
 	};
@@ -216,16 +237,12 @@ int main(int argc, char **argv)
 		return 1;
 	host_tick();
 	fill(&run);
+	report_fill(&run);
 	if (run.fill)
-		draw_all(&run);
-	report(&run);
+		take_turns(&run);
 	host_unload();
 	samples_clear(&run.miss);
 	samples_clear(&run.miss_cpu);
-	samples_clear(&run.hit);
-	samples_clear(&run.hit_batches);
-	samples_clear(&run.message);
-	samples_clear(&run.message_batches);
 	free(run.evicted);
 	return 0;
 }

@@ -184,24 +184,61 @@ class Dump:
         os.unlink(self.path)
 
 
-def hook_cost(endpoint, fill, draw, conf=None, **kw):
-    """The plugin's callbacks on the fake host: see hook_cost.c."""
-    settings = host.endpoint_conf(endpoint.url, ["auth_on_publish"])
-    settings["vmq_webhooks.default_policy"] = "ignore"
-    # it asks without a pause, which the default does not let it
-    settings["vmq_webhooks.blocking_budget"] = 1000
-    settings.update(conf or {})
-    with tempfile.TemporaryDirectory(prefix="vmq") as folder:
-        settings["vmq_webhooks.admin_socket"] = folder + "/admin.sock"
+class HookCost:
+    """The plugin's callbacks on the fake host, after `fill` questions: see
+    hook_cost.c. `filled` is what it says of those."""
+
+    def __init__(self, endpoint, fill, conf=None):
+        settings = host.endpoint_conf(endpoint.url, ["auth_on_publish"])
+        settings["vmq_webhooks.default_policy"] = "ignore"
+        # it asks without a pause, which the default does not let it
+        settings["vmq_webhooks.blocking_budget"] = 1000
+        settings.update(conf or {})
+        self.folder = tempfile.TemporaryDirectory(prefix="vmq")
+        settings["vmq_webhooks.admin_socket"] = self.folder.name + "/sock"
         words = []
         for item in settings.items():
             words += ["--opt", "%s=%s" % item]
-        out = result_of(start("hook-cost", "--plugin", host.plugin_path(),
-                              "--fill", fill, "--draw", draw, *words, **kw),
-                        600)
-    if out["refused"]:
-        raise Failed("%d publishes refused" % out["refused"])
-    return out
+        self.process = start("hook-cost", "--plugin", host.plugin_path(),
+                             "--fill", fill, *words, stdin=subprocess.PIPE)
+        try:
+            self.filled = self.answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise Failed("hook-cost: exit code %s" % self.process.wait())
+        out = json.loads(line)
+        if out["refused"]:
+            raise Failed("%d publishes refused" % out["refused"])
+        return out
+
+    def draw(self, count):
+        """What so many hits cost."""
+        self.process.stdin.write("%d\n" % count)
+        self.process.stdin.flush()
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+        self.folder.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+def asked(endpoint, fill, conf=None):
+    """What so many questions cost, each for the first time."""
+    with HookCost(endpoint, fill, conf) as host_of_ours:
+        return host_of_ours.filled
 
 
 def cache_cost(fill, rounds=3):
