@@ -54,7 +54,11 @@ STRINGOPS := $(shell $(CC) $(STRINGOPS) -E -xc /dev/null >/dev/null 2>&1 && \
 	       echo $(STRINGOPS))
 
 # What a publish goes through is in many files: the plugin is compiled as one
-# when it is linked. Tests link the same objects as they are, which is quicker.
+# when it is linked, and calls other libraries without a stub between, as they
+# are bound when it is loaded. Its functions are marked hot, and so come to lie
+# side by side: a broker's other work has taken the processor's caches, and the
+# fewer lines and pages there are to fetch, the sooner it is done. Tests link the same objects as they are, which
+# is quicker.
 ifndef SANITIZE
 LTO := $(shell $(CC) -flto=auto -ffat-lto-objects -E -xc /dev/null >/dev/null 2>&1 && \
 	       $(CC) --version | grep -q 'Free Software' && \
@@ -63,7 +67,7 @@ NO_LTO := $(if $(LTO),-fno-lto)
 endif
 
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVMQ_WEBHOOKS_VERSION='"$(VERSION)"' \
-              -I. -fPIC -fvisibility=hidden -pthread $(STRINGOPS) $(PKG_CFLAGS) \
+              -I. -fPIC -fvisibility=hidden -fno-plt -pthread $(STRINGOPS) $(PKG_CFLAGS) \
               -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
               -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wundef
 ifdef DEV

@@ -27,12 +27,14 @@ struct sweep {
 
 struct cache {
 	struct cache_opts opts;
+	struct slots slots; /* the entries of both shelves */
+	uint64_t random;
 	struct shelf shelves[KINDS];
-	struct slots slots; /* the entries of both */
+	/* What every hit reads stands side by side, from the end of the one to
+	 * the beginning of the last. */
 	struct clears clears;
 	struct sweep sweep;
 	struct cache_group totals;
-	uint64_t random;
 };
 
 #define COUNT(cache, group, counter)                                           \
@@ -175,7 +177,8 @@ static bool drop_if_gone(struct cache *cache, struct entry *e, int64_t now_ms,
 	return true;
 }
 
-static struct entry *find(const struct cache *cache, const uint8_t *key)
+__attribute__((hot)) static struct entry *find(const struct cache *cache,
+					       const uint8_t *key)
 {
 	struct entry *e = shelf_find(&cache->shelves[CACHE_ANSWER], key);
 
@@ -196,7 +199,7 @@ static struct entry *find_live(struct cache *cache, const uint8_t *key,
 	return NULL;
 }
 
-static void use(struct cache *cache, struct entry *e)
+__attribute__((hot)) static void use(struct cache *cache, struct entry *e)
 {
 	pass_by(cache, e);
 	shelf_touch(shelf_of(cache, e), e);
@@ -205,6 +208,30 @@ static void use(struct cache *cache, struct entry *e)
 void cache_expect(const struct cache *cache, const uint8_t *key)
 {
 	shelf_expect(&cache->shelves[CACHE_ANSWER], key);
+}
+
+static void count_hit(struct cache *cache, struct cache_ticket *ticket,
+		      const struct entry *e)
+{
+	COUNT(cache, ticket->group, hits);
+	if (e->refusal)
+		COUNT(cache, ticket->group, refusal_hits);
+}
+
+__attribute__((hot)) bool cache_get_fresh(struct cache *cache,
+					  struct cache_ticket *ticket,
+					  int64_t before_ms, const void **ret)
+{
+	struct entry *e = find(cache, ticket->key);
+
+	if (!e || before_ms > e->expires_ms ||
+	    clears_concern(&cache->clears, e))
+		return false;
+	ticket->generation = cache->clears.generation;
+	count_hit(cache, ticket, e);
+	*ret = e->value;
+	use(cache, e);
+	return true;
 }
 
 enum cache_result cache_get(struct cache *cache, struct cache_ticket *ticket,
@@ -218,9 +245,7 @@ enum cache_result cache_get(struct cache *cache, struct cache_ticket *ticket,
 		COUNT(cache, ticket->group, misses);
 		return CACHE_MISS;
 	}
-	COUNT(cache, ticket->group, hits);
-	if (e->refusal)
-		COUNT(cache, ticket->group, refusal_hits);
+	count_hit(cache, ticket, e);
 	*ret = e->value;
 	if (now_ms >= e->expires_ms) {
 		COUNT(cache, ticket->group, stale);

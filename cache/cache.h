@@ -59,13 +59,14 @@ struct cache_group {
 	/* What cache_clear() selects by. Any numbers but 0; constant once the
 	 * group is in use. */
 	uint64_t hook, endpoint;
+	/* Since first use. Each cache_get() is a hit or a miss. */
+	_Atomic uint64_t hits, misses;
 	/* At present. An entry that only a failure of the endpoint could still
 	 * bring forth counts, one that was cleared does not: see
 	 * cache_clear(). `refusals` are among the `entries`, their bytes among
 	 * the `bytes`. */
 	_Atomic uint64_t entries, bytes, refusals, refusal_bytes;
-	/* Since first use. Each cache_get() is a hit or a miss. */
-	_Atomic uint64_t hits, misses;
+	/* Since first use. */
 	_Atomic uint64_t refusal_hits;   /* of the hits */
 	_Atomic uint64_t stale;          /* of the hits: past their life */
 	_Atomic uint64_t stale_if_error; /* of cache_get_if_error() */
@@ -156,6 +157,14 @@ void cache_expect(const struct cache *cache, const uint8_t *key);
  */
 enum cache_result cache_get(struct cache *cache, struct cache_ticket *ticket,
 			    int64_t now_ms, const void **ret);
+
+/*
+ * The same for a caller who only knows that it is not yet `before_ms`. Returns
+ * whether there is an entry that is fresh whenever that is: a CACHE_FRESH, in
+ * every respect. If not, nothing has happened, and cache_get() has to tell.
+ */
+bool cache_get_fresh(struct cache *cache, struct cache_ticket *ticket,
+		     int64_t before_ms, const void **ret);
 
 /*
  * After the endpoint gave no answer at all: what is kept for that case. Not a

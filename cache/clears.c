@@ -183,7 +183,8 @@ static bool is_marked(const struct clears *clears, uint64_t generation,
 	return false;
 }
 
-bool clears_concern(const struct clears *clears, struct entry *e)
+__attribute__((hot)) bool clears_concern(const struct clears *clears,
+					 struct entry *e)
 {
 	struct cache_filter tags;
 

@@ -39,7 +39,6 @@ struct mark {
 
 /* Zeroed it is one that nothing was cleared in. */
 struct clears {
-	uint64_t generation;     /* the newest */
 	uint64_t voided;         /* older tickets are void, all of them */
 	uint64_t groups_cleared; /* those of groups without a record, too */
 	uint64_t round;          /* of the sweep: rounds begun */
@@ -48,6 +47,7 @@ struct clears {
 	 * tickets only. */
 	struct mark marks[MARKS_MAX];
 	size_t first, count, done;
+	uint64_t generation; /* the newest */
 };
 
 /* Whether the group of the entry was cleared after it was stored: then it is

@@ -90,7 +90,8 @@ static void table_free(struct shelf_table *t)
 	t->bytes = 0;
 }
 
-static struct entry *table_find(const struct shelf_table *t, const uint8_t *key)
+__attribute__((hot)) static struct entry *table_find(
+	const struct shelf_table *t, const uint8_t *key)
 {
 	struct entry *e;
 	unsigned hash;
@@ -163,12 +164,14 @@ static struct shelf_table *table_of(struct shelf *shelf, const struct entry *e)
 	return e->hh.tbl == t->anchor.hh.tbl ? t : former(shelf);
 }
 
-void shelf_expect(const struct shelf *shelf, const uint8_t *key)
+__attribute__((hot)) void shelf_expect(const struct shelf *shelf,
+				       const uint8_t *key)
 {
 	table_expect(&shelf->tables[shelf->current], key);
 }
 
-struct entry *shelf_find(const struct shelf *shelf, const uint8_t *key)
+__attribute__((hot)) struct entry *shelf_find(const struct shelf *shelf,
+					      const uint8_t *key)
 {
 	struct entry *e = table_find(&shelf->tables[shelf->current], key);
 
@@ -191,7 +194,7 @@ struct entry *shelf_newer(const struct shelf *shelf, const struct entry *e)
 	return table_oldest(t);
 }
 
-void shelf_touch(struct shelf *shelf, struct entry *e)
+__attribute__((hot)) void shelf_touch(struct shelf *shelf, struct entry *e)
 {
 	struct shelf_table *t = table_of(shelf, e);
 

@@ -59,12 +59,12 @@ struct shelf_table {
 
 /* Zeroed with a bound it is an empty one. */
 struct shelf {
-	struct shelf_table tables[2];
 	unsigned current; /* the other one is being emptied */
 	bool crowded;     /* until the next table, which is worth entries */
 	bool emptying;    /* for its tables: too large for the bound */
 	uint64_t count;   /* of entries */
 	uint64_t bytes, max_bytes; /* of entries and tables */
+	struct shelf_table tables[2];
 };
 
 /* A shelf_find() of this key follows soon: fetch what it reads first. */

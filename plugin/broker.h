@@ -40,6 +40,10 @@ enum broker_remark {
 typedef void broker_say_fn(void *arg, enum broker_remark kind,
 			   const char *text);
 
+/* Whoever keeps time for all has to come by that often: the kernel's timer
+ * does, many times over, also on a machine that has others to serve. */
+#define BROKER_COARSE_US 1000000
+
 struct broker_ops {
 	/* Broker's thread, and only from a tick: it may free clients, so
 	 * never from inside another callback. `ticket` is the one that
@@ -60,6 +64,9 @@ struct broker_ops {
 	 * milliseconds since 1970. */
 	int64_t (*now_us)(void *ctx);
 	int64_t (*unix_ms)(void *ctx);
+	/* Any thread. The first of those for less: never ahead of it, and
+	 * behind by less than BROKER_COARSE_US. NULL: there is none. */
+	int64_t (*coarse_us)(void *ctx);
 	/* Any thread: say() what is to be known of a hook. NULL: nothing is. */
 	void (*explain)(void *ctx, const struct settings *s, enum hook_id hook,
 			broker_say_fn *say, void *arg);

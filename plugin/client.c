@@ -14,7 +14,8 @@ static unsigned hash_of(const struct mosquitto *ptr)
 	return (unsigned)((uint64_t)(uintptr_t)ptr * 0x9e3779b97f4a7c15 >> 32);
 }
 
-struct client *client_find(struct client_table *t, const struct mosquitto *ptr)
+__attribute__((hot)) struct client *client_find(struct client_table *t,
+						const struct mosquitto *ptr)
 {
 	struct client *c = t->last;
 

@@ -72,20 +72,20 @@ struct client {
 };
 
 struct client_table {
+	struct client *all;
+	/* Found last, and asked for again more often than not; NULL, or one of
+	 * `all`: whoever leaves the table is taken out of here, too. */
+	struct client *last;
+	struct client *arrivals; /* ADMITTED or DEFERRED, not announced */
 	/* Told of each id that an entry goes by, and goes by no longer; set
 	 * all three before the first, or none. */
 	void (*know)(void *arg, const char *id);
 	void (*unknow)(void *arg, const char *id);
 	void *arg;
-	struct client *all;
-	/* Found last, and asked for again more often than not; NULL, or one of
-	 * `all`: whoever leaves the table is taken out of here, too. */
-	struct client *last;
 	struct client *pending; /* by ticket */
 	struct client *doomed;
 	struct client *offline_ids; /* the same, by id */
 	struct client *offline;     /* longest not polled first */
-	struct client *arrivals;    /* ADMITTED or DEFERRED, not announced */
 	unsigned beat;              /* of the broker's loop */
 };
 

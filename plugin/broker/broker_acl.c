@@ -73,7 +73,8 @@ static int check_retain_source(struct plugin *p)
 
 /* The client's entry, made for one that came in without a login of ours; or
  * NULL for whom nothing is allowed. */
-static struct client *admitted(struct plugin *p, const struct mosquitto *client)
+__attribute__((hot)) static struct client *admitted(
+	struct plugin *p, const struct mosquitto *client)
 {
 	struct client *c = broker_client(p, client);
 
@@ -103,7 +104,7 @@ static enum hook_id may_join(const struct mosquitto_evt_acl_check *ed)
 	}
 }
 
-int broker_on_acl(int event, void *data, void *userdata)
+__attribute__((hot)) int broker_on_acl(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_acl_check *ed = data;
 	struct plugin *p = userdata;

@@ -6,8 +6,8 @@
 #include <string.h>
 #include "plugin/settings/settings.h"
 
-const char *broker_mountpoint(const struct plugin *p,
-			      const struct mosquitto *client)
+__attribute__((hot)) const char *broker_mountpoint(
+	const struct plugin *p, const struct mosquitto *client)
 {
 	const struct settings *s = hooks_settings_now(p->hooks);
 	unsigned port = 0;
@@ -17,8 +17,9 @@ const char *broker_mountpoint(const struct plugin *p,
 	return settings_mountpoint(s, port);
 }
 
-const char *broker_bare_topic(const struct plugin *p,
-			      const struct mosquitto *client, const char *topic)
+__attribute__((hot)) const char *broker_bare_topic(
+	const struct plugin *p, const struct mosquitto *client,
+	const char *topic)
 {
 	const char *mountpoint = broker_mountpoint(p, client);
 	size_t len;

@@ -29,9 +29,9 @@ struct settings;
  * message.
  */
 struct kept_verdict {
+	const struct verdict *verdict; /* NULL: none */
 	const struct mosquitto *client;
 	char *topic;
-	const struct verdict *verdict;
 	int event; /* that carries it out */
 };
 
@@ -70,37 +70,40 @@ struct broker_line {
 };
 
 struct plugin {
+	/* What a publish reads comes first, in few lines of the processor's
+	 * caches. */
+	uintptr_t on_thread; /* the broker's; private to broker.c */
+	struct hooks *hooks; /* NULL: switched off */
+	struct gather *gather;
+	/* The client whose login was just decided: whom a takeover seen next
+	 * gives way to. */
+	struct client *arriving;
+	bool ticked;     /* TICK has come at least once */
+	bool rechecking; /* from RELOAD to the next TICK */
+	bool kicking;    /* the broker asks about subscriptions of a client
+			  * that we part from */
+	bool watching;   /* for its shutdown */
+	bool stopping;   /* the broker's clients are freed */
+	struct kept_verdict kept;
+	struct passing_message passing;
+	struct client_table clients;
+	struct broker_ops ops;
+	pthread_t thread; /* the broker's */
 	mosquitto_plugin_id_t *id;
 	struct host host;
 	struct host_x509 x509; /* once it was needed */
 	struct broker_conf conf;
 	struct host_readers readers;
-	struct broker_ops ops;
-	pthread_t thread;         /* the broker's */
-	struct hooks *hooks;      /* NULL: switched off */
 	enum log_level log_level; /* until there are hooks */
 	struct admin *admin;
 	struct saved *saved; /* what is registered at run time; NULL: nowhere */
 	struct scrape *scrape; /* NULL: not wanted */
-	struct client_table clients;
-	struct gather *gather;
-	struct kept_verdict kept;
-	struct passing_message passing;
-	/* The client whose login was just decided: whom a takeover seen next
-	 * gives way to. */
-	struct client *arriving;
 	/* Where broker_log() writes instead, while a report is compared with
 	 * another; or NULL. */
 	struct log_lines *aside;
 	int64_t started_ms;
 	int64_t beat_ms;  /* the last turn of the broker's loop */
-	bool ticked;      /* TICK has come at least once */
-	bool rechecking;  /* from RELOAD to the next TICK */
-	bool kicking;     /* the broker asks about subscriptions
-					 * of a client that we part from */
 	unsigned limited; /* clients whose life is limited */
-	bool watching;    /* for its shutdown */
-	bool stopping;    /* the broker's clients are freed */
 	struct broker_line lines[BROKER_TROUBLES];
 	/* What was said, and is not said again. */
 	bool tick_missed, properties_missed, topic_rewrite_missed;

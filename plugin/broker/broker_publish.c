@@ -88,7 +88,8 @@ static int carry_out_qos(struct plugin *p, const struct message *m,
 
 /* A client that left, or that gives way to one of its id, publishes no more:
  * what is asked for is its will. */
-static bool is_will(const struct plugin *p, const struct client *c)
+__attribute__((hot)) static bool is_will(const struct plugin *p,
+					 const struct client *c)
 {
 	return c->state == CLIENT_LEFT || c->state == CLIENT_OFFLINE ||
 	       (p->arriving && p->arriving != c &&
@@ -119,8 +120,10 @@ static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 		       : MOSQ_ERR_ACL_DENIED;
 }
 
-static int decide(struct plugin *p, struct mosquitto_evt_acl_check *ed,
-		  const struct client *c, const struct message *m, bool will)
+__attribute__((hot)) static int decide(struct plugin *p,
+				       struct mosquitto_evt_acl_check *ed,
+				       const struct client *c,
+				       const struct message *m, bool will)
 {
 	enum hook_id hook = broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5);
 	struct event ev = broker_event_of(p, c, hook);
@@ -141,8 +144,8 @@ static int decide(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 	return rc;
 }
 
-int broker_acl_publish(struct plugin *p, struct client *c,
-		       struct mosquitto_evt_acl_check *ed)
+__attribute__((hot)) int broker_acl_publish(struct plugin *p, struct client *c,
+					    struct mosquitto_evt_acl_check *ed)
 {
 	struct host_properties properties = { 0 };
 	bool will = is_will(p, c);
@@ -304,7 +307,8 @@ static void pass_on(struct plugin *p, const struct mosquitto_evt_message *ed)
 	p->passing.topic = ed->topic;
 }
 
-int broker_on_message(int event, void *data, void *userdata)
+__attribute__((hot)) int broker_on_message(int event, void *data,
+					   void *userdata)
 {
 	struct mosquitto_evt_message *ed = data;
 	struct plugin *p = userdata;

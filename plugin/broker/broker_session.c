@@ -50,7 +50,8 @@ struct client *broker_begin(struct plugin *p, const struct mosquitto *client)
 	return c;
 }
 
-struct client *broker_client(struct plugin *p, const struct mosquitto *client)
+__attribute__((hot)) struct client *broker_client(
+	struct plugin *p, const struct mosquitto *client)
 {
 	struct client *c = client_find(&p->clients, client);
 	const char *id = mosquitto_client_id(client);

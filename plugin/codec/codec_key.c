@@ -21,13 +21,17 @@ struct digest {
 	uint8_t block[1024 + NUMBER_MAX];
 };
 
+enum {
+	TEXTS_MAX = 512 /* there is room for so many bytes at the beginning */
+};
+
 #define BLOCK_END(d) ((d)->block + sizeof((d)->block) - NUMBER_MAX)
 
 _Static_assert(CODEC_KEY_LEN == crypto_shorthash_siphashx24_BYTES, "");
 
 /* Kept out of those who seldom need it: they are smaller without. */
-__attribute__((noinline)) static uint8_t *fold(struct digest *d,
-					       const uint8_t *at)
+__attribute__((noinline, hot)) static uint8_t *fold(struct digest *d,
+						    const uint8_t *at)
 {
 	uint8_t hash[CODEC_KEY_LEN];
 
@@ -37,9 +41,11 @@ __attribute__((noinline)) static uint8_t *fold(struct digest *d,
 	return d->block + sizeof(hash);
 }
 
-static uint8_t *feed_folding(struct digest *d, uint8_t *at, const uint8_t *from,
-			     size_t len)
+static uint8_t *feed(struct digest *d, uint8_t *at, const void *data,
+		     size_t len)
 {
+	const uint8_t *from = data;
+
 	if (at > BLOCK_END(d))
 		at = fold(d, at);
 	for (;;) {
@@ -56,22 +62,9 @@ static uint8_t *feed_folding(struct digest *d, uint8_t *at, const uint8_t *from,
 	}
 }
 
-/* Nearly always there is room. */
-static inline uint8_t *feed(struct digest *d, uint8_t *at, const void *data,
-			    size_t len)
-{
-	if ((ptrdiff_t)len > BLOCK_END(d) - at)
-		return feed_folding(d, at, data, len);
-	memcpy(at, data, len);
-	return at + len;
-}
-
 /* Most are small, and the fewer bytes, the sooner they are hashed. */
-static inline uint8_t *feed_number(struct digest *d, uint8_t *at,
-				   uint64_t number)
+static inline uint8_t *put_number(uint8_t *at, uint64_t number)
 {
-	if (at > BLOCK_END(d))
-		at = fold(d, at);
 	if (number < WIDE) {
 		*at = (uint8_t)number;
 		return at + 1;
@@ -81,6 +74,13 @@ static inline uint8_t *feed_number(struct digest *d, uint8_t *at,
 	return at + NUMBER_MAX;
 }
 
+static uint8_t *feed_number(struct digest *d, uint8_t *at, uint64_t number)
+{
+	if (at > BLOCK_END(d))
+		at = fold(d, at);
+	return put_number(at, number);
+}
+
 /* The length first, and one more: 0 is what is absent. */
 static uint8_t *feed_bytes(struct digest *d, uint8_t *at, struct bytes b)
 {
@@ -88,6 +88,16 @@ static uint8_t *feed_bytes(struct digest *d, uint8_t *at, struct bytes b)
 		return feed_number(d, at, 0);
 	at = feed_number(d, at, b.len + 1);
 	return feed(d, at, b.data, b.len);
+}
+
+/* The same, when it is known that there is room. */
+static inline uint8_t *put_bytes(uint8_t *at, struct bytes b)
+{
+	if (!b.data)
+		return put_number(at, 0);
+	at = put_number(at, b.len + 1);
+	memcpy(at, b.data, b.len);
+	return at + b.len;
 }
 
 static uint8_t *feed_topics(struct digest *d, uint8_t *at,
@@ -139,23 +149,43 @@ static uint8_t *feed_listener(struct digest *d, uint8_t *at,
 	return feed_number(d, at, (uint64_t)info->port);
 }
 
-void codec_key(const struct event *ev, const uint8_t secret[static 16],
-	       uint8_t ret[static CODEC_KEY_LEN])
+/* What every question has; nearly always it is small enough to look only
+ * once whether there is room. */
+__attribute__((hot)) static uint8_t *feed_who(struct digest *d,
+					      const struct event *ev)
+{
+	const struct bytes texts[] = {
+		ev->mountpoint, ev->client_id, ev->username,
+		ev->password,   ev->peer_addr, ev->topic,
+	};
+	const size_t count = sizeof(texts) / sizeof(texts[0]);
+	uint8_t *at = d->block;
+	size_t sum = 0;
+
+	at = put_number(at, (uint64_t)ev->hook);
+	at = put_number(at, (unsigned)ev->qos << 2 | (unsigned)ev->clean << 1 |
+				    ev->retain);
+	for (size_t i = 0; i < count; i++)
+		sum += texts[i].len;
+	if (sum <= TEXTS_MAX) {
+		for (size_t i = 0; i < count; i++)
+			at = put_bytes(at, texts[i]);
+	} else {
+		for (size_t i = 0; i < count; i++)
+			at = feed_bytes(d, at, texts[i]);
+	}
+	return at;
+}
+
+__attribute__((hot)) void codec_key(const struct event *ev,
+				    const uint8_t secret[static 16],
+				    uint8_t ret[static CODEC_KEY_LEN])
 {
 	struct digest d;
-	uint8_t *at = d.block;
+	uint8_t *at;
 
 	d.secret = secret;
-	at = feed_number(&d, at, (uint64_t)ev->hook);
-	at = feed_number(&d, at,
-			 (unsigned)ev->qos << 2 | (unsigned)ev->clean << 1 |
-				 ev->retain);
-	at = feed_bytes(&d, at, ev->mountpoint);
-	at = feed_bytes(&d, at, ev->client_id);
-	at = feed_bytes(&d, at, ev->username);
-	at = feed_bytes(&d, at, ev->password);
-	at = feed_bytes(&d, at, ev->peer_addr);
-	at = feed_bytes(&d, at, ev->topic);
+	at = feed_who(&d, ev);
 	at = feed_topics(&d, at, ev);
 	at = feed_properties(&d, at, ev);
 	at = feed_listener(&d, at, ev->listener);

@@ -152,6 +152,15 @@ void hooks_stop(struct hooks *hooks)
 	hook_sum_up(hooks, true);
 }
 
+static void forget_asked(struct hooks *hooks)
+{
+	for (int h = 0; h < HOOK_COUNT; h++) {
+		hooks->of[h].asked = NULL;
+		sodium_memzero(hooks->of[h].secret,
+			       sizeof(hooks->of[h].secret));
+	}
+}
+
 void hooks_destroy(struct hooks *hooks)
 {
 	if (!hooks)
@@ -164,7 +173,7 @@ void hooks_destroy(struct hooks *hooks)
 	settings_slot_clear(&hooks->slot);
 	settings_source_destroy(hooks->source);
 	sodium_memzero(hooks->secret, sizeof(hooks->secret));
-	sodium_memzero(hooks->asked, sizeof(hooks->asked));
+	forget_asked(hooks);
 	free(hooks);
 }
 
@@ -220,24 +229,27 @@ static void part_from_webhooks(struct hooks *hooks, const struct settings *s)
 	}
 }
 
-static void take_up_settings(struct hooks *hooks)
+__attribute__((cold)) static void take_up_new_settings(struct hooks *hooks)
 {
 	unsigned version = settings_slot_version(&hooks->slot);
+	struct settings *s = settings_slot_get(&hooks->slot);
 	struct cache_limits limits;
-	struct settings *s;
 
-	if (version == hooks->version)
-		return;
-	s = settings_slot_get(&hooks->slot);
 	part_from_webhooks(hooks, s);
 	limits = cache_limits(s);
 	cache_set_limits(hooks->cache, &limits);
 	settings_unref(hooks->settings);
 	hooks->settings = s;
 	hooks->version = version;
-	sodium_memzero(hooks->asked, sizeof(hooks->asked));
+	forget_asked(hooks);
 	/* What was asked under the old ones is not kept. */
 	cache_new_generation(hooks->cache);
+}
+
+__attribute__((hot)) static void take_up_settings(struct hooks *hooks)
+{
+	if (settings_slot_version(&hooks->slot) != hooks->version)
+		take_up_new_settings(hooks);
 }
 
 /* Endpoints that only they had go with the last who works with them. */
@@ -342,7 +354,7 @@ long hooks_disconnect(struct hooks *hooks,
 	return n;
 }
 
-void hooks_refresh(struct hooks *hooks)
+__attribute__((hot)) void hooks_refresh(struct hooks *hooks)
 {
 	if (!atomic_load_explicit(&hooks->ticked, memory_order_relaxed))
 		be_seen(hooks);

@@ -350,9 +350,11 @@ static enum hook_result ask_later(struct question *q,
 	return HOOK_DONE;
 }
 
-enum hook_result hook_ask(struct hooks *hooks, const struct event *ev,
-			  bool may_delay, const struct verdict **ret,
-			  uint64_t *ret_ticket)
+__attribute__((hot)) enum hook_result hook_ask(struct hooks *hooks,
+					       const struct event *ev,
+					       bool may_delay,
+					       const struct verdict **ret,
+					       uint64_t *ret_ticket)
 {
 	struct question q = {
 		.hooks = hooks,

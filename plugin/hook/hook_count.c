@@ -80,15 +80,15 @@ const struct hook_totals *hooks_totals(const struct hooks *hooks,
 
 /* Nobody else writes these, and every publish comes here: neither the bus is
  * locked nor a clock read. */
-void hook_see(struct hooks *hooks, enum hook_id hook)
+__attribute__((hot)) void hook_see(struct hooks *hooks, enum hook_id hook)
 {
-	_Atomic uint64_t *events = &hooks->seen[hook].events;
+	_Atomic uint64_t *events = &hooks->of[hook].events;
 
 	atomic_store_explicit(
 		events, atomic_load_explicit(events, memory_order_relaxed) + 1,
 		memory_order_relaxed);
 	atomic_store_explicit(
-		&hooks->seen[hook].last_us,
+		&hooks->of[hook].last_us,
 		atomic_load_explicit(&hooks->seen_us, memory_order_relaxed),
 		memory_order_relaxed);
 }
@@ -98,9 +98,9 @@ void hooks_get_seen(const struct hooks *hooks, enum hook_id hook,
 {
 	int64_t last_us;
 
-	ret->events = atomic_load_explicit(&hooks->seen[hook].events,
+	ret->events = atomic_load_explicit(&hooks->of[hook].events,
 					   memory_order_relaxed);
-	last_us = atomic_load_explicit(&hooks->seen[hook].last_us,
+	last_us = atomic_load_explicit(&hooks->of[hook].last_us,
 				       memory_order_relaxed);
 	ret->ago_ms = (hooks->ops->now_us(hooks->ops_ctx) - last_us) / 1000;
 }

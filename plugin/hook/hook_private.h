@@ -28,36 +28,45 @@ struct sequences;
 struct settings_source;
 
 struct hooks {
+	/* What a question reads whose answer is known stands here, in few
+	 * lines of the processor's caches, from the end of the slot to the
+	 * beginning of the budget; and one entry of `of`. */
+	struct settings_slot slot;
 	const struct broker_ops *ops;
 	void *ops_ctx;
-	struct pool *pool;
 	struct cache *cache;
-	struct pending *pending;
-	struct sequences *sequences;
-	struct budget budget;
-	struct settings_slot slot;
-	size_t endpoints; /* that the pool has; under the slot's lock */
-	struct settings_source *source; /* NULL: none; immutable */
 	/* The settings this thread works with: those of the slot as of its
 	 * last look. */
 	struct settings *settings;
-	unsigned version;          /* of the slot, at that look */
-	struct inquiry *inquiries; /* by key: those that others may join */
-	int64_t sweep_ms;          /* the cache's next sweep */
-	uint8_t secret[16];        /* of what is told apart in the cache */
-	/* And of the questions to the webhook of each hook that was asked last.
-	 * Other settings' webhooks may come to lie where one has lain: with
-	 * every settings taken up all are forgotten. */
+	unsigned version;   /* of the slot, at that look */
+	bool ticking;       /* in hooks_tick(), and in no callback */
+	atomic_bool ticked; /* for any thread */
+	/* Events are numbered: from that and `trace_key` come the traces. */
+	uint64_t events;
+	_Atomic int64_t seen_us; /* for any thread */
+	struct budget budget;
 	struct {
-		const struct webhook *webhook;
+		/* The webhook that was asked last, and the secret of questions
+		 * to it. Other settings' webhooks may come to lie where one
+		 * has lain: with every settings taken up all are forgotten. */
+		const struct webhook *asked;
 		uint8_t secret[16];
-	} asked[HOOK_COUNT];
+		/* For any thread to read. */
+		_Atomic uint64_t events;
+		_Atomic int64_t last_us;
+	} of[HOOK_COUNT];
+	struct pool *pool;
+	struct pending *pending;
+	struct sequences *sequences;
+	size_t endpoints; /* that the pool has; under the slot's lock */
+	struct settings_source *source; /* NULL: none; immutable */
+	struct inquiry *inquiries;      /* by key: those that others may join */
+	int64_t sweep_ms;               /* the cache's next sweep */
+	uint8_t secret[16];             /* of what is told apart in the cache */
 	/* Of this start of the broker: when it was, in microseconds since
 	 * 1970, and what no other has. Requests are numbered. */
 	char epoch[24], instance[24];
 	uint64_t requests;
-	/* Events are numbered, too: from that and this come the traces. */
-	uint64_t events;
 	uint8_t trace_key[TRACE_KEY_LEN];
 	/* By key, as far as there are slots: the newest request when there was
 	 * last an answer that is no yes. */
@@ -67,15 +76,6 @@ struct hooks {
 	int64_t remind_ms;    /* of what is paused, next; 0: not yet set */
 	struct hook_totals totals[HOOK_COUNT];
 	int64_t started_us;
-	/* For any thread. */
-	_Atomic int64_t seen_us;
-	atomic_bool ticked;
-	/* For any thread to read. */
-	struct {
-		_Atomic uint64_t events;
-		_Atomic int64_t last_us;
-	} seen[HOOK_COUNT];
-	bool ticking; /* in hooks_tick(), and in no callback */
 };
 
 int64_t hooks_now_ms(const struct hooks *hooks);

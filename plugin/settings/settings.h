@@ -139,6 +139,7 @@ struct registration;
 /* One endpoint on one hook. */
 struct webhook {
 	enum hook_id hook;
+	struct webhook_stats *stats;
 	/* In the configuration; or NULL: registered at run time, and how. */
 	char *name;
 	struct registration *registration;
@@ -159,7 +160,6 @@ struct webhook {
 	/* What of it differs from the program's defaults, as the options of
 	 * `vmq-admin webhooks register`, without secrets: to be shown. */
 	char *options;
-	struct webhook_stats *stats;
 };
 
 enum default_policy {

@@ -144,13 +144,11 @@ static bool any_done(const struct settings_slot *slot)
 	return false;
 }
 
-void settings_slot_sweep(struct settings_slot *slot,
-			 settings_prepare_fn *prepare, void *arg)
+void settings_slot_sweep_former(struct settings_slot *slot,
+				settings_prepare_fn *prepare, void *arg)
 {
 	struct rest rest = { NULL, 0, 0 };
 
-	if (!atomic_load_explicit(&slot->has_former, memory_order_relaxed))
-		return;
 	pthread_mutex_lock(&slot->lock);
 	if (any_done(slot))
 		(void)turn(slot, slot->live[0], prepare, arg, &rest);

@@ -52,8 +52,14 @@ int settings_slot_swap(struct settings_slot *slot, const struct settings *old,
 /* Let go of those before that nobody works with any more; when there were any
  * the rest is prepared without them. On failure all stay. Cheap when there are
  * none. */
-void settings_slot_sweep(struct settings_slot *slot,
-			 settings_prepare_fn *prepare, void *arg);
+void settings_slot_sweep_former(struct settings_slot *slot,
+				settings_prepare_fn *prepare, void *arg);
+static inline void settings_slot_sweep(struct settings_slot *slot,
+				       settings_prepare_fn *prepare, void *arg)
+{
+	if (atomic_load_explicit(&slot->has_former, memory_order_relaxed))
+		settings_slot_sweep_former(slot, prepare, arg);
+}
 
 /* Differs from what it returned before as soon as other settings are in
  * force: cheap enough for every callback. */

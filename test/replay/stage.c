@@ -50,6 +50,13 @@ static int64_t now_us(void *ctx)
 	return broker.now_us;
 }
 
+/* As far behind as it may be. */
+static int64_t coarse_us(void *ctx)
+{
+	(void)ctx;
+	return broker.now_us - BROKER_COARSE_US + 1;
+}
+
 static int64_t unix_ms(void *ctx)
 {
 	(void)ctx;
@@ -68,6 +75,7 @@ const struct broker_ops stage_ops = {
 	.wake = wake,
 	.now_us = now_us,
 	.unix_ms = unix_ms,
+	.coarse_us = coarse_us,
 	.delays_logins = true,
 	.without_effect = without_effect,
 	.without_effect_count = 2,

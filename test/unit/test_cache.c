@@ -1474,6 +1474,65 @@ static void destroying_releases_what_is_left(void **state)
 	assert_int_equal(f->group.entries, 0);
 }
 
+/* ---- when the time is not quite known ---- */
+
+static bool fresh_before(struct fixture *f, unsigned n, int64_t before_ms)
+{
+	struct cache_ticket t = { .group = &f->group, .client = f->client };
+	const void *value = NULL;
+
+	set_key(&t, n);
+	if (!cache_get_fresh(f->cache, &t, before_ms, &value))
+		return false;
+	assert_ptr_equal(value, &values[n]);
+	assert_true(cache_is_current(f->cache, &t));
+	return true;
+}
+
+static void what_is_fresh_at_any_rate_is_a_hit(void **state)
+{
+	struct fixture *f = *state;
+
+	f->life.fresh_ms = 10;
+	put(f, 1);
+	refuse(f, 2);
+	assert_true(fresh_before(f, 1, NOW));
+	assert_true(fresh_before(f, 1, NOW + 10));
+	assert_true(fresh_before(f, 2, NOW + 10));
+	assert_int_equal(f->group.hits, 3);
+	assert_int_equal(totals(f)->hits, 3);
+	assert_int_equal(f->group.refusal_hits, 1);
+}
+
+static void what_may_be_over_is_left_as_it_is(void **state)
+{
+	struct fixture *f = *state;
+
+	f->life.fresh_ms = 10;
+	f->life.stale_while_revalidate_ms = 10;
+	put(f, 1);
+	assert_false(fresh_before(f, 1, NOW + 11));
+	assert_false(fresh_before(f, 2, NOW)); /* not there */
+	assert_int_equal(f->group.hits + f->group.misses, 0);
+	assert_int_equal(f->group.entries, 1);
+	assert_int_equal(look(f, 1, NOW + 9), CACHE_FRESH);
+	assert_int_equal(look(f, 1, NOW + 10), CACHE_REFRESH);
+}
+
+static void what_was_cleared_is_fresh_at_no_time(void **state)
+{
+	struct cache_filter ann = { .client = ANN };
+	struct fixture *f = *state;
+
+	f->client = ANN;
+	put(f, 1);
+	cache_clear(f->cache, &ann);
+	assert_false(fresh_before(f, 1, NOW));
+	put(f, 2);
+	cache_clear(f->cache, NULL);
+	assert_false(fresh_before(f, 2, NOW));
+}
+
 /* ---- statistics ---- */
 
 static void totals_are_the_sums_of_groups(void **state)
@@ -1718,6 +1777,9 @@ int main(void)
 		TEST(a_dropped_group_takes_nothing_more),
 		TEST(entries_outlive_the_memory_of_their_group),
 		TEST(destroying_releases_what_is_left),
+		TEST(what_is_fresh_at_any_rate_is_a_hit),
+		TEST(what_may_be_over_is_left_as_it_is),
+		TEST(what_was_cleared_is_fresh_at_no_time),
 		TEST(totals_are_the_sums_of_groups),
 		TEST(a_higher_bound_holds_at_once),
 		TEST(a_lower_bound_is_reached_in_steps),
