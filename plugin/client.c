@@ -23,8 +23,11 @@ __attribute__((hot)) struct client *client_find(struct client_table *t,
 		return c;
 	HASH_FIND_BYHASHVALUE(hh, t->all, &ptr, sizeof(void *), hash_of(ptr),
 			      c);
-	if (c)
+	if (c) {
+		__builtin_prefetch(c->address);
+		__builtin_prefetch(&c->limits);
 		t->last = c;
+	}
 	return c;
 }
 
@@ -119,6 +122,42 @@ static void drop_filters(struct client *c)
 	c->filters_count = 0;
 }
 
+/* ---- its names ---- */
+
+static bool has_room(const struct client *c, const char *id)
+{
+	return strlen(id) < sizeof(c->room);
+}
+
+static void drop_id(struct client *c)
+{
+	if (c->id != c->room)
+		free(c->id);
+	c->id = NULL;
+}
+
+/* `copy` is one from strdup(), or NULL when there is room for it. */
+static void set_id(struct client *c, const char *id, char *copy)
+{
+	c->id_len = (uint32_t)strlen(id);
+	c->id = copy;
+	if (!copy)
+		c->id = memmove(c->room, id, (size_t)c->id_len + 1);
+}
+
+void client_set_address(struct client *c, const char *address)
+{
+	size_t len = address ? strlen(address) : 0;
+
+	c->address_len = 0;
+	if (len > sizeof(c->address))
+		return;
+	memcpy(c->address, address ? address : "", len);
+	c->address_len = (uint8_t)len;
+}
+
+/* ---- lives ---- */
+
 /* Leave every list and end this life; the entry itself stays. */
 static void end(struct client_table *t, struct client *c)
 {
@@ -134,12 +173,12 @@ static void end(struct client_table *t, struct client *c)
 	client_take_arrival(t, c);
 	client_decided(t, c);
 	client_part(t, c);
-	free(c->id);
+	drop_id(c);
 	free(c->mountpoint);
 	free(c->sent_name);
 	c->mountpoint = c->sent_name = NULL;
 	verdict_unref(c->login);
-	c->id = NULL;
+	c->address_len = 0;
 	c->login = NULL;
 	c->state = CLIENT_UNASKED;
 	c->clean = c->m5 = c->deferred = c->unfit = c->parted = false;
@@ -173,6 +212,7 @@ struct client *client_begin(struct client_table *t, const struct mosquitto *ptr,
 			    const char *id)
 {
 	struct client *c = client_find(t, ptr);
+	char *copy = NULL;
 
 	if (c)
 		end(t, c);
@@ -180,11 +220,16 @@ struct client *client_begin(struct client_table *t, const struct mosquitto *ptr,
 		c = add(t, ptr);
 	if (!c)
 		return NULL;
-	c->id = strdup(id ? id : "");
-	if (!c->id) {
-		forget(t, c);
-		return NULL;
+	if (!id)
+		id = "";
+	if (!has_room(c, id)) {
+		copy = strdup(id);
+		if (!copy) {
+			forget(t, c);
+			return NULL;
+		}
 	}
+	set_id(c, id, copy);
 	know(t, c->id);
 	return c;
 }
@@ -289,16 +334,19 @@ void client_hand_filters(struct client *from, struct client *to)
 
 int client_rename(struct client_table *t, struct client *c, const char *id)
 {
-	char *copy = strdup(id);
+	char *copy = NULL;
 
-	if (!copy)
-		return -ENOMEM;
+	if (!has_room(c, id)) {
+		copy = strdup(id);
+		if (!copy)
+			return -ENOMEM;
+	}
 	if (!c->parted) {
-		know(t, copy);
+		know(t, id);
 		unknow(t, c->id);
 	}
-	free(c->id);
-	c->id = copy;
+	drop_id(c);
+	set_id(c, id, copy);
 	return 0;
 }
 

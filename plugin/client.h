@@ -42,6 +42,8 @@ struct client_limits {
 	int64_t sent;
 };
 
+/* A publish reads what stands before `mountpoint`. It was another client's
+ * before that: the nearer it is together, the less is waited for. */
 struct client {
 	const struct mosquitto *ptr; /* the key */
 	enum client_state state;
@@ -51,10 +53,15 @@ struct client {
 	bool unfit;    /* its names could not be set: part from it */
 	bool deferred; /* admitted, if at all, by others */
 	bool parted;   /* client_part(): `unknow` was called */
-	char *id;
+	uint8_t address_len;
+	uint32_t id_len;
+	char *id;        /* in `room`, or allocated */
 	char *sent_name; /* the user name of its CONNECT, if a reply has
 			  * given it another; or NULL */
+	char room[24];
+	char address[46]; /* no NUL; its length is 0: not remembered */
 	struct client_limits limits;
+	UT_hash_handle hh;           /* private */
 	char *mountpoint;            /* as told; NULL: not remembered */
 	uint64_t ticket;             /* CLIENT_PENDING */
 	const struct verdict *login; /* changes to apply at CONNECT */
@@ -68,7 +75,7 @@ struct client {
 					 * 0: not doomed */
 	struct client *next_doomed, *next_arrival; /* private */
 	struct client *prev, *next;                /* private: offline */
-	UT_hash_handle hh, by_ticket, by_id;       /* private */
+	UT_hash_handle by_ticket, by_id;           /* private */
 };
 
 struct client_table {
@@ -127,6 +134,10 @@ int client_add_filter(struct client *c, const char *filter, uint8_t qos);
 void client_drop_filter(struct client *c, const char *filter);
 /* A resumed session's subscriptions are now those of its new connection. */
 void client_hand_filters(struct client *from, struct client *to);
+
+/* Its peer's, which stays what it is as long as the connection; one that is
+ * longer than any of IP is not remembered. NULL is fine. */
+void client_set_address(struct client *c, const char *address);
 
 /* It goes by another id from now on. Returns 0 or -ENOMEM. */
 int client_rename(struct client_table *t, struct client *c, const char *id);

@@ -309,28 +309,34 @@ static struct bytes told_mountpoint(const char *mountpoint)
 }
 
 __attribute__((hot)) static struct event event_of(
-	const struct plugin *p, const struct mosquitto *client, const char *id,
-	enum hook_id hook)
+	const struct plugin *p, const struct mosquitto *client, struct bytes id,
+	struct bytes address, enum hook_id hook)
 {
 	return (struct event){
 		.hook = hook,
 		.mountpoint = told_mountpoint(broker_mountpoint(p, client)),
-		.client_id = bytes_of(id),
+		.client_id = id,
 		.username = bytes_of(mosquitto_client_username(client)),
-		.peer_addr = bytes_of(mosquitto_client_address(client)),
+		.peer_addr = address,
 	};
 }
 
 struct event broker_event(const struct plugin *p,
 			  const struct mosquitto *client, enum hook_id hook)
 {
-	return event_of(p, client, mosquitto_client_id(client), hook);
+	return event_of(p, client, bytes_of(mosquitto_client_id(client)),
+			bytes_of(mosquitto_client_address(client)), hook);
 }
 
 struct event broker_event_of(const struct plugin *p, const struct client *c,
 			     enum hook_id hook)
 {
-	return event_of(p, c->ptr, c->id, hook);
+	struct bytes id = { c->id, c->id_len };
+	struct bytes address = { c->address, c->address_len };
+
+	if (!address.len)
+		address = bytes_of(mosquitto_client_address(c->ptr));
+	return event_of(p, c->ptr, id, address, hook);
 }
 
 /* ---- the loop ---- */

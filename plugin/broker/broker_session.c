@@ -44,6 +44,7 @@ struct client *broker_begin(struct plugin *p, const struct mosquitto *client)
 	c = client_begin(&p->clients, client, mosquitto_client_id(client));
 	if (!c)
 		return NULL;
+	client_set_address(c, mosquitto_client_address(client));
 	c->clean = mosquitto_client_clean_session(client);
 	c->m5 = broker_is_m5(client);
 	remember_mountpoint(p, c);

@@ -3,9 +3,9 @@
 from contextlib import ExitStack
 
 from bench import figure
-from figures_pool import publish_rate
-from tools import (Endpoint, Failed, HookCost, asked, cache_cost, hooked, load,
-                   plain, quantile)
+from figures_pool import full_speed, publish_rate
+from tools import (Endpoint, Failed, HookCost, asked, by_turns, cache_cost,
+                   hooked, load, plain, quantile)
 
 SIZE_KEY = "vmq_webhooks.cache_max_bytes"
 FOR_A_DAY = 86400
@@ -90,20 +90,30 @@ def per_entry(b):
 def all_hits(b):
     """50 publishers, QoS 1, as in figure 8, over 10 topics; the broker asks
     about every publish, and the answer is always in the cache. Compared with
-    the broker without plugin."""
+    the broker without plugin: both are loaded in turns of a tenth of a second
+    each, as their difference is less than what a machine varies by from one
+    second to the next; and anew for each of seven rounds, as where things lie
+    in memory makes as much. The median of the rounds."""
+    words = dict(full_speed(b), warmup=0, seconds=b.pick(8, 0.6))
+    rounds = [one_round(words) for _ in range(b.pick(7, 1))]
+    ratios = [hooks / plains for plains, hooks in rounds]
+    b.row("publishes a second, of those without plugin",
+          quantile(ratios, 0.5), at_least=0.95,
+          more="%.2f to %.2f" % (min(ratios), max(ratios)))
+
+
+def one_round(words):
+    """(without plugin, with it and all answers known), acknowledged."""
     with Endpoint(max_age=FOR_A_DAY) as ep, plain() as bare, \
             hooked(ep, "auth_on_publish") as broker:
         # Each publisher once to each topic, in no hurry: what the broker may
         # wait for in a second is bounded.
         load("publish", broker, clients=50, topics=10, rate=500, seconds=1.2)
         ep.set(reset=1)
-        without, rate, ratio = b.compare(
-            lambda: publish_rate(b, bare),
-            lambda: publish_rate(b, broker), rounds=9)
+        acked = by_turns("publish", (bare, broker), **words)
         if ep.stats()["total"]:
             raise Failed("%d publishes were no hits" % ep.stats()["total"])
-    b.row("publishes a second, of those without plugin", ratio,
-          at_least=0.95, more="%d of %d" % (rate, without))
+    return acked
 
 
 @figure("C5", "A flood of questions", timed=False)

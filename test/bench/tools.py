@@ -7,6 +7,8 @@ is closed, a load when its time is over or at SIGTERM.
 import http.client
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -162,6 +164,32 @@ def load(mode, broker, **words):
     if out["lost"]:
         raise Failed("load %s: %d connections lost" % (mode, out["lost"]))
     return out
+
+
+SLICE = 0.1
+
+
+def by_turns(mode, brokers, seconds, **words):
+    """What each broker acknowledged of a load of its own, the loads taking
+    turns of a tenth of a second, in another order each time: whatever else
+    the machine has to do hits all of them alike."""
+    loads = []
+    for broker in brokers:
+        loads.append(start_load(mode, broker, seconds=seconds, **words))
+        time.sleep(SLICE)
+        loads[-1].send_signal(signal.SIGSTOP)
+    end = now() + seconds - (len(brokers) + 1) * SLICE
+    while now() < end:
+        for process in random.sample(loads, len(loads)):
+            process.send_signal(signal.SIGCONT)
+            time.sleep(SLICE)
+            process.send_signal(signal.SIGSTOP)
+    for process in loads:
+        process.send_signal(signal.SIGCONT)
+    results = [result_of(process) for process in loads]
+    if any(out["lost"] for out in results):
+        raise Failed("load %s: connections lost" % mode)
+    return [out["acked"] for out in results]
 
 
 class Dump:

@@ -181,11 +181,11 @@ enum {
 /* What the table has told: per id how often it is known, less unknown. */
 static struct {
 	struct {
-		char id[16];
+		char id[64];
 		int held;
 	} ids[IDS_MAX];
 	unsigned known, unknown;
-	char last[16]; /* that was told of */
+	char last[64]; /* that was told of */
 } told;
 
 static int *held(const char *id)
@@ -302,6 +302,53 @@ static void a_renamed_client_is_known_by_its_new_id(void **state)
 	/* also when that is the old one */
 	assert_int_equal(client_rename(t, c, "b"), 0);
 	assert_int_equal(*held("b"), 1);
+}
+
+#define LONG_ID "a client whose id is longer than most are"
+
+static void an_id_may_be_short_or_long(void **state)
+{
+	struct client_table *t = *state;
+	struct client *c = client_begin(t, AT(1), "23-bytes-are-for-anyone");
+
+	assert_string_equal(c->id, "23-bytes-are-for-anyone");
+	assert_int_equal(c->id_len, 23);
+	assert_int_equal(client_rename(t, c, "24-bytes-are-not-for-all"), 0);
+	assert_string_equal(c->id, "24-bytes-are-not-for-all");
+	assert_int_equal(client_rename(t, c, LONG_ID), 0);
+	assert_string_equal(c->id, LONG_ID);
+	assert_int_equal(c->id_len, strlen(LONG_ID));
+	assert_int_equal(client_rename(t, c, c->id), 0);
+	assert_string_equal(c->id, LONG_ID);
+	assert_int_equal(client_rename(t, c, "b"), 0);
+	assert_int_equal(client_rename(t, c, c->id), 0);
+	assert_string_equal(c->id, "b");
+	assert_int_equal(c->id_len, 1);
+	assert_int_equal(*held("b"), 1);
+	assert_int_equal(*held(LONG_ID), 0);
+}
+
+static void an_address_is_of_one_life(void **state)
+{
+	static const char longest[] =
+		"0000:1111:2222:3333:4444:5555:255.255.255.255x";
+	struct client_table *t = *state;
+	struct client *c = client_begin(t, AT(1), "a");
+
+	assert_int_equal(c->address_len, 0);
+	client_set_address(c, "127.0.0.1");
+	assert_int_equal(c->address_len, 9);
+	assert_memory_equal(c->address, "127.0.0.1", 9);
+	client_set_address(c, longest);
+	assert_int_equal(c->address_len, 46);
+	assert_memory_equal(c->address, longest, 46);
+	client_begin(t, AT(1), "a");
+	assert_int_equal(c->address_len, 0);
+	client_set_address(c,
+			   "0000:1111:2222:3333:4444:5555:255.255.255.255xy");
+	assert_int_equal(c->address_len, 0);
+	client_set_address(c, NULL);
+	assert_int_equal(c->address_len, 0);
 }
 
 static void leaving_alone_unknows_nobody(void **state)
@@ -421,6 +468,8 @@ int main(void)
 		TELLING(a_reused_pointer_lets_go_of_the_old_id),
 		TELLING(a_client_without_an_id_has_an_empty_one),
 		TELLING(a_renamed_client_is_known_by_its_new_id),
+		TELLING(an_id_may_be_short_or_long),
+		TELLING(an_address_is_of_one_life),
 		TELLING(leaving_alone_unknows_nobody),
 		TELLING(clearing_the_table_unknows_all),
 		TELLING(known_are_those_in_the_table),
