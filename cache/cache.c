@@ -224,8 +224,10 @@ __attribute__((hot)) bool cache_get_fresh(struct cache *cache,
 {
 	struct entry *e = find(cache, ticket->key);
 
-	if (!e || before_ms > e->expires_ms ||
-	    clears_concern(&cache->clears, e))
+	if (!e)
+		return false;
+	shelf_expect_touch(e);
+	if (before_ms > e->expires_ms || clears_concern(&cache->clears, e))
 		return false;
 	ticket->generation = cache->clears.generation;
 	count_hit(cache, ticket, e);

@@ -77,6 +77,13 @@ struct entry *shelf_find(const struct shelf *shelf, const uint8_t *key);
 struct entry *shelf_oldest(const struct shelf *shelf);
 struct entry *shelf_newer(const struct shelf *shelf, const struct entry *e);
 
+/* A shelf_touch() of `e` follows: fetch what it writes to. */
+static inline void shelf_expect_touch(const struct entry *e)
+{
+	__builtin_prefetch(e->hh.prev, 1);
+	__builtin_prefetch(e->hh.next, 1);
+}
+
 /* Make `e` the newest. */
 void shelf_touch(struct shelf *shelf, struct entry *e);
 
