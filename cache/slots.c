@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <utlist.h>
 
 /* So that who uses a slot after he gave it back is caught. */
 #ifdef __SANITIZE_ADDRESS__
@@ -49,25 +50,6 @@ static void *map_aligned(void)
 	return at + before;
 }
 
-static void link_roomy(struct slots *slots, struct slab *slab)
-{
-	slab->prev = NULL;
-	slab->next = slots->roomy;
-	if (slab->next)
-		slab->next->prev = slab;
-	slots->roomy = slab;
-}
-
-static void unlink_roomy(struct slots *slots, struct slab *slab)
-{
-	if (slab->next)
-		slab->next->prev = slab->prev;
-	if (slab->prev)
-		slab->prev->next = slab->next;
-	else
-		slots->roomy = slab->next;
-}
-
 static struct slab *slab_create(struct slots *slots)
 {
 	struct slab *slab = map_aligned();
@@ -97,14 +79,14 @@ static struct slab *find_room(struct slots *slots)
 	slab = slots->spare ? slots->spare : slab_create(slots);
 	slots->spare = NULL;
 	if (slab)
-		link_roomy(slots, slab);
+		DL_PREPEND(slots->roomy, slab);
 	return slab;
 }
 
 /* One is enough, for when it is needed again soon. */
 static void keep_spare(struct slots *slots, struct slab *slab)
 {
-	unlink_roomy(slots, slab);
+	DL_DELETE(slots->roomy, slab);
 	if (slots->spare)
 		slab_free(slots, slab);
 	else
@@ -139,7 +121,7 @@ void *slots_take(struct slots *slots)
 		return NULL;
 	slot = slab_take(slab);
 	if (slab->used == SLAB_SLOTS)
-		unlink_roomy(slots, slab);
+		DL_DELETE(slots->roomy, slab);
 	return slot;
 }
 
@@ -152,7 +134,7 @@ void slots_give(struct slots *slots, void *slot)
 		return;
 	slab = slab_of(slot);
 	if (slab->used == SLAB_SLOTS)
-		link_roomy(slots, slab);
+		DL_PREPEND(slots->roomy, slab);
 	given->next = slab->free;
 	slab->free = given;
 	slab->used--;
