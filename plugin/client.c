@@ -136,13 +136,15 @@ static void drop_id(struct client *c)
 	c->id = NULL;
 }
 
-/* `copy` is one from strdup(), or NULL when there is room for it. */
+/* `copy` is one from strdup(), or NULL when there is room for it. `id` may be
+ * the one it has. */
 static void set_id(struct client *c, const char *id, char *copy)
 {
-	c->id_len = (uint32_t)strlen(id);
-	c->id = copy;
-	if (!copy)
-		c->id = memmove(c->room, id, (size_t)c->id_len + 1);
+	size_t len = strlen(copy ? copy : id);
+
+	drop_id(c);
+	c->id = copy ? copy : memmove(c->room, id, len + 1);
+	c->id_len = (uint32_t)len;
 }
 
 void client_set_address(struct client *c, const char *address)
@@ -345,7 +347,6 @@ int client_rename(struct client_table *t, struct client *c, const char *id)
 		know(t, id);
 		unknow(t, c->id);
 	}
-	drop_id(c);
 	set_id(c, id, copy);
 	return 0;
 }
