@@ -16,6 +16,10 @@
 #include "plugin/settings/settings_saved.h"
 #include "pool/pool.h"
 
+#ifndef __has_builtin
+#define __has_builtin(name) 0
+#endif
+
 #define EXPORT __attribute__((visibility("default")))
 
 EXPORT int mosquitto_plugin_version(int count, const int *versions);
@@ -255,12 +259,8 @@ __attribute__((hot)) void broker_enter(struct plugin *p, enum hook_id may_join,
  * publish where the compiler can tell. */
 static uintptr_t this_thread(void)
 {
-#if defined(__has_builtin)
 #if __has_builtin(__builtin_thread_pointer)
 	return (uintptr_t)__builtin_thread_pointer();
-#else
-	return (uintptr_t)pthread_self();
-#endif
 #else
 	return (uintptr_t)pthread_self();
 #endif

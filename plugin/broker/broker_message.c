@@ -11,32 +11,29 @@ static struct bytes payload_of(const void *data, size_t len)
 	return (struct bytes){ data ? data : "", len };
 }
 
+/* The host has two structs with the same fields. */
+#define MESSAGE_FROM(ed, its_topic, its_properties)                            \
+	((struct message){                                                     \
+		.topic = bytes_of(its_topic),                                  \
+		.payload = payload_of((ed)->payload, (ed)->payloadlen),        \
+		.qos = (ed)->qos,                                              \
+		.retain = (ed)->retain,                                        \
+		.properties = (its_properties)->list,                          \
+		.properties_count = (its_properties)->count,                   \
+	})
+
 struct message message_checked(const struct mosquitto_evt_acl_check *ed,
 			       const char *topic,
 			       const struct host_properties *properties)
 {
-	return (struct message){
-		.topic = bytes_of(topic),
-		.payload = payload_of(ed->payload, ed->payloadlen),
-		.qos = ed->qos,
-		.retain = ed->retain,
-		.properties = properties->list,
-		.properties_count = properties->count,
-	};
+	return MESSAGE_FROM(ed, topic, properties);
 }
 
 struct message message_passing(const struct mosquitto_evt_message *ed,
 			       const char *topic,
 			       const struct host_properties *properties)
 {
-	return (struct message){
-		.topic = bytes_of(topic),
-		.payload = payload_of(ed->payload, ed->payloadlen),
-		.qos = ed->qos,
-		.retain = ed->retain,
-		.properties = properties->list,
-		.properties_count = properties->count,
-	};
+	return MESSAGE_FROM(ed, topic, properties);
 }
 
 bool message_set_payload(struct mosquitto_evt_message *ed, struct bytes payload)

@@ -84,7 +84,8 @@ struct webhook_stats {
 	_Atomic unsigned refs; /* private */
 	struct cache_group cache;
 	/* The counters of `cache` as they were when `cache show` last began
-	 * to count anew: it shows what came since. */
+	 * to count anew: it shows what came since. Any thread
+	 * writes it that lets it begin anew. */
 	struct cache_group cache_then;
 	/* `requests` counts calls whose end is known, as VerneMQ's metric, and
 	 * is the sum of `ends`; `errors` those without a usable answer, and

@@ -174,19 +174,23 @@ def by_turns(mode, brokers, seconds, **words):
     turns of a tenth of a second, in another order each time: whatever else
     the machine has to do hits all of them alike."""
     loads = []
-    for broker in brokers:
-        loads.append(start_load(mode, broker, seconds=seconds, **words))
-        time.sleep(SLICE)
-        loads[-1].send_signal(signal.SIGSTOP)
-    end = now() + seconds - (len(brokers) + 1) * SLICE
-    while now() < end:
-        for process in random.sample(loads, len(loads)):
-            process.send_signal(signal.SIGCONT)
+    try:
+        for broker in brokers:
+            loads.append(start_load(mode, broker, seconds=seconds, **words))
             time.sleep(SLICE)
-            process.send_signal(signal.SIGSTOP)
-    for process in loads:
-        process.send_signal(signal.SIGCONT)
-    results = [result_of(process) for process in loads]
+            loads[-1].send_signal(signal.SIGSTOP)
+        end = now() + seconds - (len(brokers) + 1) * SLICE
+        while now() < end:
+            for process in random.sample(loads, len(loads)):
+                process.send_signal(signal.SIGCONT)
+                time.sleep(SLICE)
+                process.send_signal(signal.SIGSTOP)
+        for process in loads:
+            process.send_signal(signal.SIGCONT)
+        results = [result_of(process) for process in loads]
+    finally:
+        for process in loads:
+            process.kill()  # one that is stopped would stay for ever
     if any(out["lost"] for out in results):
         raise Failed("load %s: connections lost" % mode)
     return [out["acked"] for out in results]
