@@ -16,7 +16,8 @@
  *            last one is answered, if that is later
  *
  * Ends after --seconds that count, which begin --warmup after everybody is
- * online, or at SIGTERM. --dump FILE: a line "sent received code" for each
+ * online, or at SIGTERM. What counted before a SIGUSR1 no longer does.
+ * --dump FILE: a line "sent received code" for each
  * answer, in nanoseconds of CLOCK_MONOTONIC.
  */
 #include "test/bench/load.h"
@@ -27,6 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 enum {
 	EVENTS = 256
@@ -38,14 +41,6 @@ static const struct mode *const modes[] = {
 	&mode_probe,
 	&mode_subscribe,
 };
-
-static volatile sig_atomic_t terminated;
-
-static void on_term(int sig)
-{
-	(void)sig;
-	terminated = 1;
-}
 
 int load_open_all(struct load *load)
 {
@@ -100,6 +95,40 @@ static void report(struct load *load)
 	printf("}\n");
 }
 
+/* ---- signals ---- */
+
+/* Through a descriptor, among the events: a handler is not run as long as
+ * epoll_pwait() finds something that is ready. */
+static int watch_signals(struct load *load)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	load->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (load->signals < 0 ||
+	    epoll_ctl(load->epoll, EPOLL_CTL_ADD, load->signals, &event) != 0)
+		return -errno;
+	return 0;
+}
+
+static void take_signal(struct load *load)
+{
+	struct signalfd_siginfo info;
+
+	if (read(load->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGTERM) {
+		load->over = true;
+		return;
+	}
+	load->done = 0;
+	samples_clear(&load->times);
+}
+
 /* ---- the loop ---- */
 
 static int wait_for_events(const struct load *load, struct epoll_event *list,
@@ -107,12 +136,10 @@ static int wait_for_events(const struct load *load, struct epoll_event *list,
 {
 	struct timespec wait = { 0 };
 	int64_t ns = when - bench_now_ns();
-	sigset_t none;
 
-	sigemptyset(&none);
 	if (ns > 0)
 		wait = (struct timespec){ ns / NS_PER_S, ns % NS_PER_S };
-	return epoll_pwait2(load->epoll, list, EVENTS, &wait, &none);
+	return epoll_pwait2(load->epoll, list, EVENTS, &wait, NULL);
 }
 
 /* Let answers come together: a few calls then take many of them, and the
@@ -129,31 +156,36 @@ static void run(struct load *load)
 {
 	struct epoll_event list[EVENTS];
 
-	while (!load->over && !terminated) {
+	while (!load->over) {
 		int64_t next = load->mode->turn(load, bench_now_ns());
 		int64_t most = bench_now_ns() + NS_PER_S;
 		int n;
 
 		gather(load);
 		n = wait_for_events(load, list, next < most ? next : most);
-		for (int i = 0; i < n; i++)
-			client_event(load, list[i].data.ptr, list[i].events);
+		for (int i = 0; i < n; i++) {
+			if (list[i].data.ptr)
+				client_event(load, list[i].data.ptr,
+					     list[i].events);
+			else
+				take_signal(load);
+		}
 	}
 }
 
 static int prepare(struct load *load)
 {
-	struct sigaction sa = { .sa_handler = on_term };
-	sigset_t term;
+	int err;
 
-	sigemptyset(&term);
-	sigaddset(&term, SIGTERM);
-	sigprocmask(SIG_BLOCK, &term, NULL); /* but while we wait */
-	sigaction(SIGTERM, &sa, NULL);
 	load->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (load->epoll < 0)
+		return -errno;
+	err = watch_signals(load);
+	if (err)
+		return err;
 	load->clients =
 		calloc((size_t)load->clients_count, sizeof(*load->clients));
-	if (load->epoll < 0 || !load->clients)
+	if (!load->clients)
 		return -ENOMEM;
 	for (int64_t i = 0; i < load->clients_count; i++) {
 		load->clients[i].fd = -1;
@@ -171,15 +203,14 @@ static int prepare(struct load *load)
 
 static int finish(struct load *load)
 {
-	report(load);
-	for (int64_t i = 0; i < load->clients_count; i++) {
+	for (int64_t i = 0; load->clients && i < load->clients_count; i++) {
 		client_close(&load->clients[i]);
 		free(load->clients[i].out);
 	}
 	free(load->clients);
 	samples_clear(&load->times);
 	if (load->dump && fclose(load->dump) != 0)
-		return -errno;
+		return -EIO;
 	return 0;
 }
 
@@ -233,8 +264,10 @@ int main(int argc, char **argv)
 	err = prepare(&load);
 	if (!err) {
 		run(&load);
-		err = finish(&load);
+		report(&load);
 	}
+	if (finish(&load) != 0 && !err)
+		err = -EIO;
 	if (err)
 		fprintf(stderr, "load: %s\n", strerror(-err));
 	return err ? 1 : 0;

@@ -17,6 +17,7 @@ struct load {
 	const char *prefix, *dump_path, *kind;
 	/* The run. */
 	int epoll;
+	int signals;                  /* a descriptor */
 	int64_t started, from, until; /* counted is what falls between */
 	bool over;                    /* nothing more is to come */
 	FILE *dump;                   /* lines of numbers, or NULL */
