@@ -56,9 +56,10 @@ STRINGOPS := $(shell $(CC) $(STRINGOPS) -E -xc /dev/null >/dev/null 2>&1 && \
 # What a publish goes through is in many files: the plugin is compiled as one
 # when it is linked, and calls other libraries without a stub between, as they
 # are bound when it is loaded. Its functions are marked hot, and so come to lie
-# side by side: a broker's other work has taken the processor's caches, and the
-# fewer lines and pages there are to fetch, the sooner it is done. Tests link the same objects as they are, which
-# is quicker.
+# side by side, and what few publishes need is kept out of them, cold or
+# noinline: a broker's other work has taken the processor's caches, and the
+# fewer lines and pages there are to fetch, the sooner it is done. Tests link the
+# same objects as they are, which is quicker.
 ifndef SANITIZE
 LTO := $(shell $(CC) -flto=auto -ffat-lto-objects -E -xc /dev/null >/dev/null 2>&1 && \
 	       $(CC) --version | grep -q 'Free Software' && \

@@ -114,11 +114,17 @@ static void discount_entry(struct cache *cache, const struct entry *e)
 	subtract(&counts->refusal_bytes, e->cost);
 }
 
+__attribute__((cold)) static void sweep_from_next(struct cache *cache,
+						  const struct entry *e)
+{
+	cache->sweep.next = shelf_newer(shelf_of(cache, e), e);
+}
+
 /* The sweep must not stand on an entry that goes or moves. */
 static void pass_by(struct cache *cache, const struct entry *e)
 {
 	if (cache->sweep.next == e)
-		cache->sweep.next = shelf_newer(shelf_of(cache, e), e);
+		sweep_from_next(cache, e);
 }
 
 /* Returns whether it was counted among the entries. */
@@ -236,8 +242,9 @@ __attribute__((hot)) bool cache_get_fresh(struct cache *cache,
 	return true;
 }
 
-enum cache_result cache_get(struct cache *cache, struct cache_ticket *ticket,
-			    int64_t now_ms, const void **ret)
+__attribute__((noinline)) enum cache_result cache_get(
+	struct cache *cache, struct cache_ticket *ticket, int64_t now_ms,
+	const void **ret)
 {
 	struct entry *e = find_live(cache, ticket->key, now_ms);
 	enum cache_result result = CACHE_FRESH;

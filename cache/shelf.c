@@ -194,13 +194,20 @@ struct entry *shelf_newer(const struct shelf *shelf, const struct entry *e)
 	return table_oldest(t);
 }
 
+/* From the former table. */
+__attribute__((cold)) static void move_over(struct shelf *shelf,
+					    struct entry *e)
+{
+	HASH_DELETE(hh, former(shelf)->head, e);
+	table_add(current(shelf), e, CACHE_KEY_LEN, 0);
+}
+
 __attribute__((hot)) void shelf_touch(struct shelf *shelf, struct entry *e)
 {
 	struct shelf_table *t = table_of(shelf, e);
 
 	if (t != current(shelf)) {
-		HASH_DELETE(hh, t->head, e);
-		table_add(current(shelf), e, CACHE_KEY_LEN, 0);
+		move_over(shelf, e);
 	} else if (e->hh.next) {
 		list_remove(t, e);
 		HASH_APPEND_LIST(hh, t->head, e);

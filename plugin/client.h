@@ -46,6 +46,7 @@ struct client_limits {
  * before that: the nearer it is together, the less is waited for. */
 struct client {
 	const struct mosquitto *ptr; /* the key */
+	UT_hash_handle hh;           /* private */
 	enum client_state state;
 	bool m5;
 	bool clean;    /* of its CONNECT; reads differently once it is taken
@@ -61,7 +62,6 @@ struct client {
 	char room[24];
 	char address[46]; /* no NUL; its length is 0: not remembered */
 	struct client_limits limits;
-	UT_hash_handle hh;           /* private */
 	char *mountpoint;            /* as told; NULL: not remembered */
 	uint64_t ticket;             /* CLIENT_PENDING */
 	const struct verdict *login; /* changes to apply at CONNECT */

@@ -273,7 +273,7 @@ __attribute__((hot)) bool broker_on_thread(const struct plugin *p)
 
 /* ---- events ---- */
 
-enum hook_id broker_hook(enum hook_id v3, bool m5)
+__attribute__((noinline)) static enum hook_id m5_of(enum hook_id v3)
 {
 	static const enum hook_id with_m5[][2] = {
 		{ HOOK_AUTH_ON_REGISTER, HOOK_AUTH_ON_REGISTER_M5 },
@@ -286,11 +286,16 @@ enum hook_id broker_hook(enum hook_id v3, bool m5)
 		{ HOOK_ON_DELIVER, HOOK_ON_DELIVER_M5 },
 	};
 
-	for (size_t i = 0; m5 && i < sizeof(with_m5) / sizeof(*with_m5); i++) {
+	for (size_t i = 0; i < sizeof(with_m5) / sizeof(*with_m5); i++) {
 		if (with_m5[i][0] == v3)
 			return with_m5[i][1];
 	}
 	return v3;
+}
+
+enum hook_id broker_hook(enum hook_id v3, bool m5)
+{
+	return m5 ? m5_of(v3) : v3;
 }
 
 bool broker_is_m5(const struct mosquitto *client)
@@ -328,8 +333,9 @@ struct event broker_event(const struct plugin *p,
 			bytes_of(mosquitto_client_address(client)), hook);
 }
 
-struct event broker_event_of(const struct plugin *p, const struct client *c,
-			     enum hook_id hook)
+__attribute__((hot)) struct event broker_event_of(const struct plugin *p,
+						  const struct client *c,
+						  enum hook_id hook)
 {
 	struct bytes id = { c->id, c->id_len };
 	struct bytes address = { c->address, c->address_len };

@@ -4,7 +4,8 @@
 #include "plugin/broker/broker_private.h"
 #include "plugin/settings/settings.h"
 
-int broker_no_opinion(const struct plugin *p, enum hook_id hook)
+__attribute__((noinline)) int broker_no_opinion(const struct plugin *p,
+						enum hook_id hook)
 {
 	const struct settings *s = hooks_settings_now(p->hooks);
 
@@ -36,7 +37,8 @@ static int check_read(struct plugin *p, const struct mosquitto *client)
 }
 
 /* What a READ check tells by the way: somebody gets a message, or would. */
-static int on_read(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
+__attribute__((noinline)) static int on_read(
+	struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 {
 	int rc = check_read(p, ed->client);
 	struct client *c;
@@ -61,7 +63,7 @@ static int on_read(struct plugin *p, const struct mosquitto_evt_acl_check *ed)
 /* With `check_retain_source` the broker asks again for the publisher of a
  * retained message, as a client that is none. What was decided when it was
  * published stands. */
-static int check_retain_source(struct plugin *p)
+__attribute__((cold)) static int check_retain_source(struct plugin *p)
 {
 	if (p->host.v21)
 		return MOSQ_ERR_PLUGIN_IGNORE;
@@ -121,7 +123,8 @@ __attribute__((hot)) int broker_on_acl(int event, void *data, void *userdata)
 	 * what is gathered stays. */
 	if (ed->access == MOSQ_ACL_READ)
 		return on_read(p, ed);
-	if (mosquitto_client_protocol_version(ed->client) == 0)
+	if (!client_find(&p->clients, ed->client) &&
+	    mosquitto_client_protocol_version(ed->client) == 0)
 		return check_retain_source(p);
 	broker_enter(p, may_join(ed), ed->client);
 	c = admitted(p, ed->client);

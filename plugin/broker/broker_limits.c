@@ -45,13 +45,11 @@ static int64_t packet_size(const struct mosquitto_evt_acl_check *ed,
 	       rest;
 }
 
-bool limits_size(struct plugin *p, const struct client *c,
-		 const struct mosquitto_evt_acl_check *ed, const char *topic)
+__attribute__((noinline)) static bool is_within(
+	struct plugin *p, const struct client *c,
+	const struct mosquitto_evt_acl_check *ed, const char *topic)
 {
-	const struct client_limits *l = &c->limits;
-
-	if (l->message_size <= 0 ||
-	    packet_size(ed, topic, c->m5) <= l->message_size)
+	if (packet_size(ed, topic, c->m5) <= c->limits.message_size)
 		return true;
 	broker_trouble(p, BROKER_LIMIT,
 		       "publish of client %s refused: larger than "
@@ -60,13 +58,18 @@ bool limits_size(struct plugin *p, const struct client *c,
 	return false;
 }
 
-bool limits_rate(struct plugin *p, struct client *c)
+bool limits_size(struct plugin *p, const struct client *c,
+		 const struct mosquitto_evt_acl_check *ed, const char *topic)
+{
+	return c->limits.message_size <= 0 || is_within(p, c, ed, topic);
+}
+
+__attribute__((noinline)) static bool count_one(struct plugin *p,
+						struct client *c)
 {
 	struct client_limits *l = &c->limits;
 	int64_t second = p->beat_ms / SECOND_MS;
 
-	if (l->message_rate <= 0)
-		return true;
 	if (l->second != second) {
 		l->second = second;
 		l->sent = 0;
@@ -78,6 +81,11 @@ bool limits_rate(struct plugin *p, struct client *c)
 			"second: more than max_message_rate of its login",
 			c->id);
 	return l->sent <= l->message_rate;
+}
+
+bool limits_rate(struct plugin *p, struct client *c)
+{
+	return c->limits.message_rate <= 0 || count_one(p, c);
 }
 
 void limits_tick(struct plugin *p, int64_t now)

@@ -116,14 +116,11 @@ out:
 	return err;
 }
 
-void message_properties(struct plugin *p, const mosquitto_property *from,
-			struct host_properties *ret)
+__attribute__((noinline)) static void read_properties(
+	struct plugin *p, const mosquitto_property *from,
+	struct host_properties *ret)
 {
-	int err;
-
-	if (!from)
-		return;
-	err = host_properties_read(&p->readers, from, ret);
+	int err = host_properties_read(&p->readers, from, ret);
 	if (!err || p->properties_missed)
 		return;
 	p->properties_missed = true;
@@ -133,4 +130,11 @@ void message_properties(struct plugin *p, const mosquitto_property *from,
 			   ? "this Mosquitto has no readers for them; install "
 			     "libmosquitto1"
 			   : "no memory");
+}
+
+void message_properties(struct plugin *p, const mosquitto_property *from,
+			struct host_properties *ret)
+{
+	if (from)
+		read_properties(p, from, ret);
 }

@@ -188,16 +188,20 @@ static int read_one(const struct host_readers *r, const mosquitto_property *p,
 	}
 }
 
-void host_properties_clear(struct host_properties *p)
+__attribute__((noinline)) static void free_list(struct host_properties *p)
 {
-	if (!p->list)
-		return;
 	for (size_t i = 0; i < p->count; i++) {
 		free((void *)p->list[i].name.data);
 		free((void *)p->list[i].text.data);
 	}
 	free(p->list);
 	memset(p, 0, sizeof(*p));
+}
+
+void host_properties_clear(struct host_properties *p)
+{
+	if (p->list)
+		free_list(p);
 }
 
 int host_properties_read(struct host_readers *r, const mosquitto_property *from,

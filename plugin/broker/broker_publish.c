@@ -10,7 +10,8 @@
 /* ---- the decision ---- */
 
 /* VerneMQ closes an MQTT 3.1.1 publisher; Mosquitto acknowledges and drops. */
-static int denied(const struct plugin *p, const struct mosquitto *client)
+__attribute__((cold)) static int denied(const struct plugin *p,
+					const struct mosquitto *client)
 {
 	const struct settings *s = hooks_settings_now(p->hooks);
 
@@ -22,8 +23,9 @@ static int denied(const struct plugin *p, const struct mosquitto *client)
 
 /* Isolation is never dropped in silence: a mountpoint other than the
  * listener's refuses. */
-static bool stays_mounted(struct plugin *p, const struct event *ev,
-			  const struct verdict *v)
+__attribute__((noinline)) static bool stays_mounted(struct plugin *p,
+						    const struct event *ev,
+						    const struct verdict *v)
 {
 	const struct modifier_value *mp = verdict_get(v, MODIFIER_MOUNTPOINT);
 
@@ -103,9 +105,10 @@ static bool changes_qos(const struct message *m, const struct verdict *v)
 	return qos && (uint8_t)qos->number != m->qos;
 }
 
-static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
-		     const struct client *c, const struct message *m,
-		     const struct verdict *v, bool will)
+__attribute__((noinline)) static int carry_out(
+	struct plugin *p, struct mosquitto_evt_acl_check *ed,
+	const struct client *c, const struct message *m,
+	const struct verdict *v, bool will)
 {
 	bool new_qos = changes_qos(m, v);
 
@@ -134,7 +137,9 @@ __attribute__((hot)) static int decide(struct plugin *p,
 	ev.sent_username = bytes_of(c->sent_name);
 	ev.will = will;
 	hook_ask(p->hooks, &ev, false, &v, NULL);
-	if (v->decision == DECISION_NEXT)
+	if (v->decision == DECISION_OK && !v->given && !will)
+		rc = MOSQ_ERR_SUCCESS; /* as most are */
+	else if (v->decision == DECISION_NEXT)
 		rc = broker_no_opinion(p, hook);
 	else if (v->decision == DECISION_OK && stays_mounted(p, &ev, v))
 		rc = carry_out(p, ed, c, m, v, will);
@@ -290,21 +295,34 @@ static void tell_as_is(struct plugin *p, struct mosquitto_evt_message *ed,
 	host_properties_clear(&properties);
 }
 
-static bool anybody_is_told(const struct plugin *p)
+static bool told_of_publishes(const struct plugin *p)
 {
 	return hooks_has(p->hooks, HOOK_ON_PUBLISH) ||
 	       hooks_has(p->hooks, HOOK_ON_PUBLISH_M5);
 }
 
+/* 2.1 has an event for them that brings the properties along. */
+static bool told_of_deliveries(const struct plugin *p)
+{
+	return !p->host.v21 && (hooks_has(p->hooks, HOOK_ON_DELIVER) ||
+				hooks_has(p->hooks, HOOK_ON_DELIVER_M5));
+}
+
 /* For the deliveries that follow at once (broker_deliver.c). */
 static void pass_on(struct plugin *p, const struct mosquitto_evt_message *ed)
 {
-	if (p->host.v21 || !ed->properties ||
-	    (!hooks_has(p->hooks, HOOK_ON_DELIVER) &&
-	     !hooks_has(p->hooks, HOOK_ON_DELIVER_M5)))
+	if (!ed->properties || !told_of_deliveries(p))
 		return;
 	message_properties(p, ed->properties, &p->passing.properties);
 	p->passing.topic = ed->topic;
+}
+
+/* Most messages only pass by, and another callback has begun or will soon:
+ * ACL_CHECK came just before, but for bridges, and the next TICK follows. */
+static bool only_passes(const struct plugin *p)
+{
+	return !p->kept.verdict && p->ticked && !told_of_publishes(p) &&
+	       !told_of_deliveries(p);
 }
 
 __attribute__((hot)) int broker_on_message(int event, void *data,
@@ -316,10 +334,12 @@ __attribute__((hot)) int broker_on_message(int event, void *data,
 	const struct verdict *v;
 	int rc = MOSQ_ERR_SUCCESS;
 
+	if (only_passes(p))
+		return rc;
 	v = broker_take(p, event, ed->client, ed->topic);
 	broker_enter(p, HOOK_COUNT, NULL);
 	/* Bridges come here without ACL_CHECK: no client of ours. */
-	if (v || anybody_is_told(p))
+	if (v || told_of_publishes(p))
 		c = broker_client(p, ed->client);
 	if (c && v)
 		rc = carry_out_kept(p, ed, c, v);

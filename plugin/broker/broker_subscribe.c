@@ -153,7 +153,8 @@ static int carry_out(struct plugin *p, struct mosquitto_evt_acl_check *ed,
 	return MOSQ_ERR_SUCCESS;
 }
 
-int broker_acl_subscribe(struct plugin *p, struct mosquitto_evt_acl_check *ed)
+__attribute__((noinline)) int broker_acl_subscribe(
+	struct plugin *p, struct mosquitto_evt_acl_check *ed)
 {
 	enum hook_id hook =
 		broker_hook(HOOK_AUTH_ON_SUBSCRIBE, broker_is_m5(ed->client));

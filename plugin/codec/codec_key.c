@@ -65,7 +65,7 @@ static uint8_t *feed(struct digest *d, uint8_t *at, const void *data,
 /* Most are small, and the fewer bytes, the sooner they are hashed. */
 static inline uint8_t *put_number(uint8_t *at, uint64_t number)
 {
-	if (number < WIDE) {
+	if (__builtin_expect(number < WIDE, 1)) {
 		*at = (uint8_t)number;
 		return at + 1;
 	}
@@ -137,16 +137,25 @@ static uint8_t *feed_properties(struct digest *d, uint8_t *at,
 static uint8_t *feed_listener(struct digest *d, uint8_t *at,
 			      const struct listener_info *info)
 {
-	at = feed_number(d, at,
-			 info ? 1 | (uint64_t)info->has_listener << 1 |
-					 (uint64_t)info->cert_unknown << 2
-			      : 0);
 	if (!info)
 		return at;
+	at = feed_number(d, at,
+			 (uint64_t)info->has_listener |
+				 (uint64_t)info->cert_unknown << 1);
 	at = feed_bytes(d, at, info->addr);
 	at = feed_bytes(d, at, info->type);
 	at = feed_bytes(d, at, info->client_cert);
 	return feed_number(d, at, (uint64_t)info->port);
+}
+
+/* What few publishes have. */
+__attribute__((noinline)) static uint8_t *feed_more(struct digest *d,
+						    uint8_t *at,
+						    const struct event *ev)
+{
+	at = feed_topics(d, at, ev);
+	at = feed_properties(d, at, ev);
+	return feed_listener(d, at, ev->listener);
 }
 
 /* What every question has; nearly always it is small enough to look only
@@ -167,7 +176,7 @@ __attribute__((hot)) static uint8_t *feed_who(struct digest *d,
 				    ev->retain);
 	for (size_t i = 0; i < count; i++)
 		sum += texts[i].len;
-	if (sum <= TEXTS_MAX) {
+	if (__builtin_expect(sum <= TEXTS_MAX, 1)) {
 		for (size_t i = 0; i < count; i++)
 			at = put_bytes(at, texts[i]);
 	} else {
@@ -183,12 +192,15 @@ __attribute__((hot)) void codec_key(const struct event *ev,
 {
 	struct digest d;
 	uint8_t *at;
+	bool more;
 
 	d.secret = secret;
 	at = feed_who(&d, ev);
-	at = feed_topics(&d, at, ev);
-	at = feed_properties(&d, at, ev);
-	at = feed_listener(&d, at, ev->listener);
+	/* 0: none of that; 2: and a listener */
+	more = ev->topics_count || ev->properties_count || ev->listener;
+	at = feed_number(&d, at, more ? 1 + !!ev->listener : 0);
+	if (more)
+		at = feed_more(&d, at, ev);
 	fold(&d, at);
 	memcpy(ret, d.block, CODEC_KEY_LEN);
 	/* secrets, or what may be */

@@ -16,16 +16,38 @@ enum {
 
 /* ---- questions ---- */
 
+__attribute__((cold)) static void make_secret(struct hooks *hooks,
+					      const struct webhook *webhook)
+{
+	codec_secret_of(webhook->target, hooks->secret,
+			hooks->of[webhook->hook].secret);
+	hooks->of[webhook->hook].asked = webhook;
+}
+
 static const uint8_t *secret_of(struct hooks *hooks,
 				const struct webhook *webhook)
 {
-	uint8_t *secret = hooks->of[webhook->hook].secret;
+	if (hooks->of[webhook->hook].asked != webhook)
+		make_secret(hooks, webhook);
+	return hooks->of[webhook->hook].secret;
+}
 
-	if (hooks->of[webhook->hook].asked != webhook) {
-		codec_secret_of(webhook->target, hooks->secret, secret);
-		hooks->of[webhook->hook].asked = webhook;
-	}
-	return secret;
+__attribute__((cold)) static void name_group(struct hooks *hooks,
+					     const struct webhook *webhook)
+{
+	struct cache_group *group = &webhook->stats->cache;
+
+	group->hook = (uint64_t)webhook->hook + 1;
+	group->endpoint = codec_tag(bytes_of(webhook->shown), hooks->secret);
+}
+
+/* Of a login, of which not every endpoint is told everything. */
+__attribute__((noinline)) static void key_as_told(struct question *q,
+						  const uint8_t *secret)
+{
+	struct event told = hook_event(asked(q), q->ev);
+
+	codec_key(&told, secret, q->kept.key);
 }
 
 __attribute__((hot)) static void name_question(struct question *q)
@@ -33,24 +55,18 @@ __attribute__((hot)) static void name_question(struct question *q)
 	const struct webhook *webhook = asked(q);
 	const uint8_t *secret = secret_of(q->hooks, webhook);
 	struct cache_group *group = &webhook->stats->cache;
-	struct event bare;
 
-	if (!group->hook) {
-		group->hook = (uint64_t)webhook->hook + 1;
-		group->endpoint =
-			codec_tag(bytes_of(webhook->shown), q->hooks->secret);
-	}
+	if (!group->hook)
+		name_group(q->hooks, webhook);
 	q->kept.group = group;
-	if (!q->ev->listener) {
+	if (!q->ev->listener)
 		codec_key(q->ev, secret, q->kept.key);
-		return;
-	}
-	bare = hook_event(webhook, q->ev);
-	codec_key(&bare, secret, q->kept.key);
+	else
+		key_as_told(q, secret);
 }
 
 /* What a clear selects by matters to what is stored, not to who looks. */
-static void name_asker(struct question *q)
+__attribute__((noinline)) static void name_asker(struct question *q)
 {
 	const struct event *ev = q->ev;
 	const uint8_t *secret = q->hooks->secret;
@@ -61,7 +77,7 @@ static void name_asker(struct question *q)
 				     secret);
 }
 
-static void refresh(struct question *q)
+__attribute__((cold)) static void refresh(struct question *q)
 {
 	name_asker(q);
 	if (inquire(q, POOL_ASK, true, NULL) != 0)
