@@ -84,7 +84,8 @@ void broker_trouble(struct plugin *p, enum broker_trouble kind, const char *fmt,
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (is_recent(p, line)) {
-		line->unsaid++;
+		if (!line->unsaid++)
+			p->unsaid++;
 		snprintf(line->last, sizeof(line->last), "%.255s", text);
 		return;
 	}
@@ -94,6 +95,8 @@ void broker_trouble(struct plugin *p, enum broker_trouble kind, const char *fmt,
 
 void broker_sum_up(struct plugin *p, bool all)
 {
+	if (!p->unsaid)
+		return;
 	for (int k = 0; k < BROKER_TROUBLES; k++) {
 		struct broker_line *line = &p->lines[k];
 
@@ -106,5 +109,6 @@ void broker_sum_up(struct plugin *p, bool all)
 			   line->last);
 		line->unsaid = 0;
 		line->said_ms = p->beat_ms;
+		p->unsaid--;
 	}
 }

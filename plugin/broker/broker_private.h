@@ -104,6 +104,7 @@ struct plugin {
 	int64_t started_ms;
 	int64_t beat_ms;  /* the last turn of the broker's loop */
 	unsigned limited; /* clients whose life is limited */
+	unsigned unsaid;  /* of the lines: how many have a sum to say */
 	struct broker_line lines[BROKER_TROUBLES];
 	/* What was said, and is not said again. */
 	bool tick_missed, properties_missed, topic_rewrite_missed;

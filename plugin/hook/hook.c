@@ -18,6 +18,10 @@ enum {
 	MAX_PENDING = 65536,
 };
 
+enum {
+	CHORES_MS = 10, /* from one time to the next */
+};
+
 /* ---- life ---- */
 
 static void retain(const void *value)
@@ -323,6 +327,21 @@ int64_t hooks_unix_ms(const struct hooks *hooks)
 	return hooks->ops->unix_ms(hooks->ops_ctx);
 }
 
+/* What need not be done at each tick: a busy broker has thousands a second. */
+static void do_chores(struct hooks *hooks)
+{
+	int64_t now =
+		atomic_load_explicit(&hooks->seen_us, memory_order_relaxed) /
+		1000;
+
+	if (now < hooks->chores_ms)
+		return;
+	hooks->chores_ms = now + CHORES_MS;
+	hook_cache_sweep(hooks);
+	hook_sum_up(hooks, false);
+	hook_remind(hooks);
+}
+
 unsigned hooks_tick(struct hooks *hooks)
 {
 	unsigned open;
@@ -331,9 +350,7 @@ unsigned hooks_tick(struct hooks *hooks)
 	atomic_store_explicit(&hooks->ticked, true, memory_order_relaxed);
 	take_up_settings(hooks);
 	forget_old_settings(hooks);
-	hook_cache_sweep(hooks);
-	hook_sum_up(hooks, false);
-	hook_remind(hooks);
+	do_chores(hooks);
 	hooks->ticking = true;
 	open = pool_collect(hooks->pool);
 	hooks->ticking = false;

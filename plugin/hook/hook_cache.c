@@ -9,8 +9,7 @@
 #include "plugin/hook_table.h"
 
 enum {
-	SWEEP_MS = 10, /* from one step to the next */
-	SWEEP = 256,
+	SWEEP = 256, /* entries in a step */
 	SWEEP_CLEARING = 4096,
 };
 
@@ -238,14 +237,9 @@ void kept_store(struct inquiry *inq, const struct verdict *v,
 
 void hook_cache_sweep(struct hooks *hooks)
 {
-	int64_t now = hooks_now_ms(hooks);
-
-	if (now < hooks->sweep_ms)
-		return;
-	hooks->sweep_ms = now + SWEEP_MS;
 	cache_sweep(hooks->cache,
 		    cache_is_clearing(hooks->cache) ? SWEEP_CLEARING : SWEEP,
-		    now);
+		    hooks_now_ms(hooks));
 }
 
 size_t hooks_cache_clear(struct hooks *hooks,

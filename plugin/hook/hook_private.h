@@ -61,7 +61,7 @@ struct hooks {
 	size_t endpoints; /* that the pool has; under the slot's lock */
 	struct settings_source *source; /* NULL: none; immutable */
 	struct inquiry *inquiries;      /* by key: those that others may join */
-	int64_t sweep_ms;               /* the cache's next sweep */
+	int64_t chores_ms;              /* next, see do_chores() */
 	uint8_t secret[16];             /* of what is told apart in the cache */
 	/* Of this start of the broker: when it was, in microseconds since
 	 * 1970, and what no other has. Requests are numbered. */
@@ -140,7 +140,7 @@ int hook_configure_pool(const struct settings *const *live, size_t n,
  * endpoints, too. */
 int hook_reduce_pool(const struct settings *const *live, size_t n, void *arg);
 
-/* hook_cache.c: a step of the cache's sweep, if it is time. */
+/* hook_cache.c: a step of the cache's sweep. */
 void hook_cache_sweep(struct hooks *hooks);
 
 enum hook_outcome {
