@@ -194,6 +194,29 @@ static void every_part_of_a_listener_counts(void **state)
 	DIFFERS(ev.listener = &l);
 }
 
+/* Of a publish in MQTT 3 there are none of the three. */
+static void each_counts_without_the_others(void **state)
+{
+	static const struct topic no_topic = { .filter = { NULL, 0 } };
+	static const struct property no_property = { 0 };
+	static const struct listener_info no_listener = { 0 };
+	struct key keys[8];
+
+	(void)state;
+	for (unsigned which = 0; which < 8; which++) {
+		struct event ev = question();
+
+		ev.topics = &no_topic;
+		ev.topics_count = which & 1;
+		ev.properties = &no_property;
+		ev.properties_count = which >> 1 & 1;
+		ev.listener = which & 4 ? &no_listener : NULL;
+		keys[which] = key_of(&ev);
+		for (unsigned other = 0; other < which; other++)
+			assert_false(same(keys[which], keys[other]));
+	}
+}
+
 static void endpoint_and_secret_count(void **state)
 {
 	struct event ev = question();
@@ -335,6 +358,7 @@ int main(void)
 		cmocka_unit_test(the_order_of_topics_counts),
 		cmocka_unit_test(every_part_of_a_property_counts),
 		cmocka_unit_test(every_part_of_a_listener_counts),
+		cmocka_unit_test(each_counts_without_the_others),
 		cmocka_unit_test(endpoint_and_secret_count),
 		cmocka_unit_test(every_length_counts),
 		cmocka_unit_test(no_field_runs_into_the_next),
