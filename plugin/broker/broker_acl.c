@@ -130,9 +130,9 @@ __attribute__((hot)) int broker_on_acl(int event, void *data, void *userdata)
 	c = admitted(p, ed->client);
 	if (!c)
 		return MOSQ_ERR_ACL_DENIED;
-	switch (ed->access) {
-	case MOSQ_ACL_WRITE:
+	if (ed->access == MOSQ_ACL_WRITE)
 		return broker_acl_publish(p, c, ed);
+	switch (ed->access) {
 	case MOSQ_ACL_SUBSCRIBE:
 		return broker_acl_subscribe(p, ed);
 	case MOSQ_ACL_UNSUBSCRIBE:

@@ -15,29 +15,20 @@ enum {
 
 /* ---- questions ---- */
 
-__attribute__((cold)) static void make_secret(struct hooks *hooks,
-					      const struct webhook *webhook)
-{
-	codec_secret_of(webhook->target, hooks->secret,
-			hooks->of[webhook->hook].secret);
-	hooks->of[webhook->hook].asked = webhook;
-}
-
-static const uint8_t *secret_of(struct hooks *hooks,
-				const struct webhook *webhook)
-{
-	if (hooks->of[webhook->hook].asked != webhook)
-		make_secret(hooks, webhook);
-	return hooks->of[webhook->hook].secret;
-}
-
-__attribute__((cold)) static void name_group(struct hooks *hooks,
-					     const struct webhook *webhook)
+/* What holds for all questions to it. */
+__attribute__((cold)) static void prepare(struct hooks *hooks,
+					  const struct webhook *webhook)
 {
 	struct cache_group *group = &webhook->stats->cache;
 
-	group->hook = (uint64_t)webhook->hook + 1;
-	group->endpoint = codec_tag(bytes_of(webhook->shown), hooks->secret);
+	if (!group->hook) {
+		group->hook = (uint64_t)webhook->hook + 1;
+		group->endpoint =
+			codec_tag(bytes_of(webhook->shown), hooks->secret);
+	}
+	codec_secret_of(webhook->target, hooks->secret,
+			hooks->of[webhook->hook].secret);
+	hooks->of[webhook->hook].asked = webhook;
 }
 
 /* Of a login, of which not every endpoint is told everything. */
@@ -52,12 +43,11 @@ __attribute__((noinline)) static void key_as_told(struct question *q,
 __attribute__((hot)) static void name_question(struct question *q)
 {
 	const struct webhook *webhook = asked(q);
-	const uint8_t *secret = secret_of(q->hooks, webhook);
-	struct cache_group *group = &webhook->stats->cache;
+	const uint8_t *secret = q->hooks->of[webhook->hook].secret;
 
-	if (!group->hook)
-		name_group(q->hooks, webhook);
-	q->kept.group = group;
+	if (q->hooks->of[webhook->hook].asked != webhook)
+		prepare(q->hooks, webhook);
+	q->kept.group = &webhook->stats->cache;
 	if (!q->ev->listener)
 		codec_key(q->ev, secret, q->kept.key);
 	else
