@@ -17,6 +17,7 @@
 #include "plugin/admin/admin.h"
 #include "pool/pool.h"
 #include "test/unit/http_server.h"
+#include "test/unit/idle_broker.h"
 
 enum {
 	PATIENCE_MS = 20000,
@@ -40,18 +41,6 @@ static void wake(void *ctx)
 
 	if (write(f->woken, &one, sizeof(one)) != sizeof(one))
 		abort();
-}
-
-static int64_t now_us(void *ctx)
-{
-	(void)ctx;
-	return pool_now_us();
-}
-
-static int64_t unix_ms(void *ctx)
-{
-	(void)ctx;
-	return 1700000000000;
 }
 
 static void complete(void *ctx, const char *client_id, uint64_t ticket,
@@ -110,15 +99,11 @@ int admin_set_up(void **state)
 
 	if (!f)
 		return -1;
-	f->ops = (struct broker_ops){
-		.complete_auth = complete,
-		.disconnect = disconnect,
-		.log = take_log,
-		.wake = wake,
-		.now_us = now_us,
-		.unix_ms = unix_ms,
-		.delays_logins = true,
-	};
+	f->ops = idle_broker;
+	f->ops.complete_auth = complete;
+	f->ops.disconnect = disconnect;
+	f->ops.log = take_log;
+	f->ops.wake = wake;
 	snprintf(f->dir, sizeof(f->dir), "/tmp/admin.XXXXXX");
 	if (!mkdtemp(f->dir))
 		return -1;

@@ -22,12 +22,12 @@
 #include <cmocka.h>
 
 #include "plugin/admin/admin.h"
-#include "plugin/broker.h"
 #include "plugin/hook/hook.h"
 #include "plugin/settings/settings.h"
 #include "plugin/settings/settings_saved.h"
 #include "pool/mailbox.h"
 #include "pool/pool.h"
+#include "test/unit/idle_broker.h"
 
 #define ROOT    "/api/v1/webhooks/"
 #define EMPTY   "{\"table\":[],\"type\":\"table\"}"
@@ -54,6 +54,7 @@ struct fixture {
 	sem_t come, go;
 	unsigned disconnects; /* asked of the broker; the last: */
 	char gone_id[64], gone_name[64];
+	struct broker_ops ops;
 };
 
 struct reply {
@@ -81,28 +82,6 @@ static void wake(void *ctx)
 
 	if (write(f->woken, &one, sizeof(one)) != sizeof(one))
 		abort();
-}
-
-static int64_t now_us(void *ctx)
-{
-	(void)ctx;
-	return pool_now_us();
-}
-
-static int64_t unix_ms(void *ctx)
-{
-	(void)ctx;
-	return 1700000000000;
-}
-
-static void never_completes(void *ctx, const char *client_id, uint64_t ticket,
-			    const struct verdict *verdict)
-{
-	(void)ctx;
-	(void)client_id;
-	(void)ticket;
-	(void)verdict;
-	fail();
 }
 
 /* It has two of them, whoever they are. */
@@ -149,17 +128,6 @@ static int check(void *ctx, const struct settings *s, struct conf_error *reterr)
 	return wait_on(&f->go);
 }
 
-static const struct broker_ops ops = {
-	.complete_auth = never_completes,
-	.disconnect = disconnect,
-	.check = check,
-	.log = take_log,
-	.wake = wake,
-	.now_us = now_us,
-	.unix_ms = unix_ms,
-	.delays_logins = true,
-};
-
 static void tick_if_woken(struct fixture *f)
 {
 	uint64_t count;
@@ -177,7 +145,7 @@ static void start(struct fixture *f, const struct settings_opt *opts, size_t n)
 	struct conf_error error;
 
 	assert_int_equal(settings_load(opts, n, &s, &error), 0);
-	assert_int_equal(hooks_create(&f->hooks, s, &ops, f), 0);
+	assert_int_equal(hooks_create(&f->hooks, s, &f->ops, f), 0);
 	settings_unref(s);
 	if (admin_create(&f->admin, f->hooks, f->path, why, sizeof(why)) != 0)
 		fail_msg("%s", why);
@@ -196,6 +164,11 @@ static int set_up_bare(void **state)
 	if (!mkdtemp(f->dir))
 		return -1;
 	snprintf(f->path, sizeof(f->path), "%s/sock", f->dir);
+	f->ops = idle_broker;
+	f->ops.disconnect = disconnect;
+	f->ops.check = check;
+	f->ops.log = take_log;
+	f->ops.wake = wake;
 	sem_init(&f->come, 0, 0);
 	sem_init(&f->go, 0, 0);
 	f->woken = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -1732,7 +1705,7 @@ static void destroys_what_never_started(void **state)
 	struct stat st;
 
 	assert_int_equal(settings_load(NULL, 0, &s, &error), 0);
-	assert_int_equal(hooks_create(&f->hooks, s, &ops, f), 0);
+	assert_int_equal(hooks_create(&f->hooks, s, &f->ops, f), 0);
 	settings_unref(s);
 	assert_int_equal(
 		admin_create(&f->admin, f->hooks, f->path, why, sizeof(why)),

@@ -13,11 +13,11 @@
 #include <string.h>
 #include "plugin/admin/metrics.h"
 #include "plugin/admin/pages.h"
-#include "plugin/broker.h"
 #include "plugin/hook/hook.h"
 #include "plugin/hook_table.h"
 #include "plugin/settings/settings.h"
 #include "pool/pool.h"
+#include "test/unit/idle_broker.h"
 
 enum {
 	PATIENCE_MS = 10000,
@@ -33,29 +33,11 @@ struct fixture {
 
 /* ---- the broker ---- */
 
-static void take_log(void *ctx, enum log_level level, const char *line)
-{
-	(void)ctx;
-	(void)level;
-	(void)line;
-}
-
-static void wake(void *ctx)
-{
-	(void)ctx;
-}
-
 static int64_t now_us(void *ctx)
 {
 	struct fixture *f = ctx;
 
 	return f->now_us;
-}
-
-static int64_t unix_ms(void *ctx)
-{
-	(void)ctx;
-	return 1700000000000;
 }
 
 static int set_up(void **state)
@@ -64,12 +46,8 @@ static int set_up(void **state)
 
 	if (!f)
 		return -1;
-	f->ops = (struct broker_ops){
-		.log = take_log,
-		.wake = wake,
-		.now_us = now_us,
-		.unix_ms = unix_ms,
-	};
+	f->ops = idle_broker;
+	f->ops.now_us = now_us;
 	f->now_us = 1000000;
 	*state = f;
 	return 0;

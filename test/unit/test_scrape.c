@@ -17,11 +17,11 @@
 #include <unistd.h>
 #include "plugin/admin/http.h"
 #include "plugin/admin/scrape.h"
-#include "plugin/broker.h"
 #include "plugin/hook/hook.h"
 #include "plugin/settings/settings.h"
 #include "plugin/settings/settings_address.h"
 #include "pool/pool.h"
+#include "test/unit/idle_broker.h"
 
 enum {
 	PATIENCE_MS = 20000
@@ -38,39 +38,6 @@ struct reply {
 	char text[65536]; /* head and body */
 };
 
-/* ---- the broker, which does nothing at all ---- */
-
-static void take_log(void *ctx, enum log_level level, const char *line)
-{
-	(void)ctx;
-	(void)level;
-	(void)line;
-}
-
-static void wake(void *ctx)
-{
-	(void)ctx;
-}
-
-static int64_t now_us(void *ctx)
-{
-	(void)ctx;
-	return pool_now_us();
-}
-
-static int64_t unix_ms(void *ctx)
-{
-	(void)ctx;
-	return 1700000000000;
-}
-
-static const struct broker_ops ops = {
-	.log = take_log,
-	.wake = wake,
-	.now_us = now_us,
-	.unix_ms = unix_ms,
-};
-
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -80,7 +47,7 @@ static int set_up(void **state)
 
 	if (!f || settings_load(NULL, 0, &s, &error) != 0)
 		return -1;
-	err = hooks_create(&f->hooks, s, &ops, f);
+	err = hooks_create(&f->hooks, s, &idle_broker, f);
 	settings_unref(s);
 	*state = f;
 	return err;

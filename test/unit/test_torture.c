@@ -18,10 +18,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "plugin/admin/admin.h"
-#include "plugin/broker.h"
 #include "plugin/hook/hook.h"
 #include "plugin/settings/settings.h"
 #include "pool/pool.h"
+#include "test/unit/idle_broker.h"
 
 enum {
 	ENOUGH = 20000, /* more allocations than anything here makes */
@@ -250,58 +250,6 @@ static void settings_are_changed_or_stay(void **state)
 
 /* ---- hooks ---- */
 
-static void never_completes(void *ctx, const char *client_id, uint64_t ticket,
-			    const struct verdict *verdict)
-{
-	(void)ctx;
-	(void)client_id;
-	(void)ticket;
-	(void)verdict;
-	fail();
-}
-
-static size_t disconnect(void *ctx, const char *client_id, const char *username)
-{
-	(void)ctx;
-	(void)client_id;
-	(void)username;
-	return 1;
-}
-
-static void log_line(void *ctx, enum log_level level, const char *line)
-{
-	(void)ctx;
-	(void)level;
-	(void)line;
-}
-
-static void wake(void *ctx)
-{
-	(void)ctx;
-}
-
-static int64_t now_us(void *ctx)
-{
-	(void)ctx;
-	return pool_now_us();
-}
-
-static int64_t unix_ms(void *ctx)
-{
-	(void)ctx;
-	return 1700000000000;
-}
-
-static const struct broker_ops ops = {
-	.complete_auth = never_completes,
-	.disconnect = disconnect,
-	.log = log_line,
-	.wake = wake,
-	.now_us = now_us,
-	.unix_ms = unix_ms,
-	.delays_logins = true,
-};
-
 static void hooks_are_made_or_not(void **state)
 {
 	struct settings *s = loaded();
@@ -312,7 +260,7 @@ static void hooks_are_made_or_not(void **state)
 	(void)state;
 	do {
 		allow(n++);
-		err = hooks_create(&hooks, s, &ops, NULL);
+		err = hooks_create(&hooks, s, &idle_broker, NULL);
 		allow(-1);
 		if (err)
 			assert_int_equal(err, -ENOMEM);
@@ -331,7 +279,7 @@ static void settings_are_applied_or_not(void **state)
 	int err;
 
 	(void)state;
-	assert_int_equal(hooks_create(&hooks, s, &ops, NULL), 0);
+	assert_int_equal(hooks_create(&hooks, s, &idle_broker, NULL), 0);
 	assert_int_equal(settings_without(s, HOOK_ON_CLIENT_GONE,
 					  "http://127.0.0.1:9/d", &t),
 			 0);
@@ -370,7 +318,7 @@ static void admin_is_made_or_not(void **state)
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/sock", folder);
-	assert_int_equal(hooks_create(&hooks, s, &ops, NULL), 0);
+	assert_int_equal(hooks_create(&hooks, s, &idle_broker, NULL), 0);
 	do {
 		allow(n++);
 		err = admin_create(&admin, hooks, path, why, sizeof(why));
@@ -391,7 +339,7 @@ static void begin(struct stage *st)
 	char why[256];
 
 	snprintf(st->path, sizeof(st->path), "%s/sock", folder);
-	assert_int_equal(hooks_create(&st->hooks, s, &ops, NULL), 0);
+	assert_int_equal(hooks_create(&st->hooks, s, &idle_broker, NULL), 0);
 	assert_int_equal(
 		admin_create(&st->admin, st->hooks, st->path, why, sizeof(why)),
 		0);
