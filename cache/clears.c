@@ -133,7 +133,8 @@ bool clears_mark(struct clears *clears, const struct cache_filter *filter)
 		if (!clears->done)
 			return false;
 		/* what it told of tickets is all that is forgotten */
-		clears->voided = mark_at(clears, 0)->generation;
+		if (clears->voided < mark_at(clears, 0)->generation)
+			clears->voided = mark_at(clears, 0)->generation;
 		clears->first = (clears->first + 1) % MARKS_MAX;
 		clears->count--;
 		clears->done--;

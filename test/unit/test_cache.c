@@ -1389,6 +1389,21 @@ static void a_ticket_is_void_when_too_much_was_cleared_since(void **state)
 	assert_false(cache_is_current(f->cache, &t));
 }
 
+static void what_is_void_stays_so_whatever_is_cleared(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_filter bob = { .client = BOB };
+	struct cache_ticket t;
+
+	for (int i = 0; i < 512; i++)
+		cache_clear(f->cache, &bob);
+	t = ask(f, 1);
+	cache_new_generation(f->cache);
+	cache_clear(f->cache, &bob);
+	assert_false(cache_is_current(f->cache, &t));
+	assert_int_equal(put_as(f, &t, CACHE_ANSWER, 1, 10), -ESTALE);
+}
+
 static void a_refresh_that_comes_late_is_another_ones_to_do(void **state)
 {
 	struct fixture *f = *state;
@@ -1772,6 +1787,7 @@ int main(void)
 		TEST(a_clear_before_the_first_answer_counts),
 		TEST(new_settings_void_every_ticket_and_no_entry),
 		TEST(a_ticket_is_void_when_too_much_was_cleared_since),
+		TEST(what_is_void_stays_so_whatever_is_cleared),
 		TEST(a_refresh_that_comes_late_is_another_ones_to_do),
 		TEST(a_group_is_dropped_alone),
 		TEST(a_dropped_group_takes_nothing_more),
