@@ -16,6 +16,8 @@ enum {
 	CLEAR_STEP = 2048,
 };
 
+#define NO_REFRESH INT64_MIN /* no life ends then */
+
 /* The sweep's way: through one kind after the other. */
 struct sweep {
 	unsigned kind;      /* KINDS: between two rounds */
@@ -250,6 +252,7 @@ __attribute__((noinline)) enum cache_result cache_get(
 	enum cache_result result = CACHE_FRESH;
 
 	ticket->generation = cache->clears.generation;
+	ticket->refreshes_ms = NO_REFRESH;
 	if (!e || now_ms >= e->expires_ms + e->stale_ms) {
 		COUNT(cache, ticket->group, misses);
 		return CACHE_MISS;
@@ -261,6 +264,8 @@ __attribute__((noinline)) enum cache_result cache_get(
 		result = e->refreshing ? CACHE_STALE : CACHE_REFRESH;
 		e->refreshing = true;
 	}
+	if (result == CACHE_REFRESH)
+		ticket->refreshes_ms = e->expires_ms;
 	use(cache, e);
 	return result;
 }
@@ -276,6 +281,11 @@ const void *cache_get_if_error(struct cache *cache,
 	use(cache, e);
 	COUNT(cache, ticket->group, stale_if_error);
 	return e->value;
+}
+
+void cache_void(struct cache_ticket *ticket)
+{
+	ticket->generation = TICKET_VOID;
 }
 
 bool cache_is_current(const struct cache *cache,
@@ -442,9 +452,7 @@ int cache_put(struct cache *cache, const struct cache_ticket *ticket,
 
 	if (clears_void_ticket(&cache->clears, ticket)) {
 		COUNT(cache, ticket->group, late);
-		/* what it was to refresh somebody else may */
-		if (e)
-			e->refreshing = false;
+		cache_refresh_over(cache, ticket);
 		return -ESTALE;
 	}
 	if (e)
@@ -467,12 +475,27 @@ void cache_remove(struct cache *cache, const struct cache_ticket *ticket)
 	publish_bytes(cache);
 }
 
+/* Nobody else refreshes what one is refreshing: the end of its life tells it
+ * from what may have come in its place. */
+static bool is_of(const struct cache_ticket *ticket, const struct entry *e)
+{
+	return e && e->refreshing && e->expires_ms == ticket->refreshes_ms;
+}
+
+void cache_refresh_over(struct cache *cache, const struct cache_ticket *ticket)
+{
+	struct entry *e = find(cache, ticket->key);
+
+	if (is_of(ticket, e))
+		e->refreshing = false;
+}
+
 void cache_refresh_failed(struct cache *cache,
 			  const struct cache_ticket *ticket, int64_t now_ms)
 {
 	struct entry *e = find_live(cache, ticket->key, now_ms);
 
-	if (!e)
+	if (!is_of(ticket, e))
 		return;
 	e->refreshing = false;
 	e->stale_ms = 0;

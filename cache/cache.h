@@ -100,7 +100,10 @@ struct cache_ticket {
 	 * do, as they only select what is cleared: two names that share a
 	 * digest are cleared together, which costs a call. */
 	uint32_t client, username;
-	uint64_t generation; /* set by cache_get() */
+	/* Set by cache_get(): when that was, and of a CACHE_REFRESH the end of
+	 * the life that is to be renewed. */
+	uint64_t generation;
+	int64_t refreshes_ms;
 };
 
 /* What to clear: whatever agrees in every tag that is not 0. */
@@ -177,6 +180,9 @@ const void *cache_get_if_error(struct cache *cache,
 			       const struct cache_ticket *ticket,
 			       int64_t now_ms);
 
+/* Make the ticket void, as if all had been cleared since. */
+void cache_void(struct cache_ticket *ticket);
+
 /* Whether nothing was cleared since cache_get() that concerns the ticket. An
  * answer whose ticket is void is neither stored nor shared. */
 bool cache_is_current(const struct cache *cache,
@@ -195,7 +201,7 @@ enum cache_kind {
  * at most some hundred entries. Lives beyond CACHE_LIFE_MAX_MS are cut. A
  * life of nothing stores nothing and removes what is there: so does an answer
  * that may not be kept.
- * Returns 0; -ESTALE when the ticket is void: nothing is changed; or -ENOMEM,
+ * Returns 0; -ESTALE when the ticket is void: cache_refresh_over(); or -ENOMEM,
  * -EFBIG for an entry larger than its budget, -ENOSPC when that many entries
  * were too small to make room: the old entry is gone, so an outdated value is
  * never served.
@@ -208,9 +214,13 @@ int cache_put(struct cache *cache, const struct cache_ticket *ticket,
  * ok: what is kept under the ticket's key goes, even if the ticket is void. */
 void cache_remove(struct cache *cache, const struct cache_ticket *ticket);
 
-/* A refresh got no answer at all: what is kept for failures is from now on
- * kept for them alone, and may be refreshed by whoever asks next; otherwise
- * the entry goes. */
+/* A refresh ended, and nothing came of it: what it was to refresh whoever asks
+ * next may. Changes nothing for a ticket of no refresh, or when another answer
+ * has come meanwhile. */
+void cache_refresh_over(struct cache *cache, const struct cache_ticket *ticket);
+
+/* The same for one that got no answer at all: besides, what is kept for
+ * failures is from now on kept for them alone; otherwise the entry goes. */
 void cache_refresh_failed(struct cache *cache,
 			  const struct cache_ticket *ticket, int64_t now_ms);
 

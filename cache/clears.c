@@ -217,7 +217,7 @@ bool clears_void_ticket(const struct clears *clears,
 		.username = ticket->username,
 	};
 
-	if (group->dropped || asked < clears->voided)
+	if (group->dropped || asked < clears->voided || asked == TICKET_VOID)
 		return true;
 	if (asked <
 	    (group->record ? group->record->cleared : clears->groups_cleared))

@@ -31,6 +31,9 @@ struct group {
 	uint64_t held;    /* entries, void or not */
 };
 
+/* The generation of a ticket that is void from the beginning. */
+#define TICKET_VOID UINT64_MAX
+
 struct mark {
 	uint64_t generation;
 	uint64_t round; /* of the sweep, when made: done with a later one */

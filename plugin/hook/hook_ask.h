@@ -102,9 +102,9 @@ const struct verdict *kept_find(struct question *q);
 /* One that serves while the endpoint fails, a reference, or NULL. */
 const struct verdict *kept_for_failure(struct question *q);
 
-/* What the answer `v` with this reply means for the cache. A yes that was
- * asked for before the endpoint has said anything else to the very same
- * question is older than that, and not kept, even if it comes last. */
+/* What the answer `v` with this reply means for the cache. What was asked
+ * before the newest answer to the very same question is not kept, even if it
+ * comes last; nor is a yes that was asked before the last no came. */
 void kept_store(struct inquiry *inq, const struct verdict *v,
 		const struct pool_reply *reply);
 

@@ -105,6 +105,9 @@ __attribute__((hot)) const struct verdict *kept_find(struct question *q)
 	name_question(q);
 	cache_expect(hooks->cache, q->kept.key);
 	result = look_up(q, &value);
+	/* What its endpoint is asked, with options of old, is not kept. */
+	if (result != CACHE_FRESH && q->settings != hooks->settings)
+		cache_void(&q->kept);
 	if (result == CACHE_MISS) {
 		name_asker(q);
 		return NULL;
@@ -142,22 +145,29 @@ static void warn_of_payload(struct hooks *hooks, const struct webhook *webhook)
 }
 
 /* Keys that share a slot cost each other a call now and then. */
-static uint64_t *revoked(const struct inquiry *inq)
+static uint64_t *newest(const struct inquiry *inq)
 {
 	const uint8_t *key = inq->kept.key;
 
-	return &inq->hooks->revoked[(key[0] << 8 | key[1]) % REVOKED_SLOTS];
+	return &inq->hooks->answered[(key[0] << 8 | key[1]) % ANSWERED_SLOTS];
 }
 
-/* There was a no: a yes to what was asked before no longer counts. */
-static void revoke(struct inquiry *inq)
+/* There was a no: a yes to what was asked up to now no longer counts. */
+static void revoke(const struct inquiry *inq)
 {
-	*revoked(inq) = inq->hooks->requests;
+	*newest(inq) = inq->hooks->requests;
 }
 
-static bool is_revoked(const struct inquiry *inq)
+/* Note that this one has been answered. Returns whether a newer one has. */
+static bool is_outdated(const struct inquiry *inq, enum decision decision)
 {
-	return inq->number <= *revoked(inq);
+	bool outdated = inq->number <= *newest(inq);
+
+	if (decision != DECISION_OK)
+		revoke(inq);
+	else if (!outdated)
+		*newest(inq) = inq->number;
+	return outdated;
 }
 
 void kept_spoilt(struct inquiry *inq)
@@ -196,15 +206,20 @@ static const struct verdict *to_keep(const struct verdict *v)
 void kept_store(struct inquiry *inq, const struct verdict *v,
 		const struct pool_reply *reply)
 {
+	bool yes = v->decision == DECISION_OK;
 	struct hooks *hooks = inq->hooks;
 	const struct verdict *kept = NULL;
 	struct cache_life life;
+	bool outdated;
 
 	if (!inq->cacheable)
 		return;
-	if (v->decision != DECISION_OK)
-		revoke(inq);
-	if (hook_keeps(inq->webhook, v->decision) &&
+	outdated = is_outdated(inq, v->decision);
+	if (outdated && yes) {
+		cache_refresh_over(hooks->cache, &inq->kept);
+		return;
+	}
+	if (!outdated && hook_keeps(inq->webhook, v->decision) &&
 	    codec_cache_life(reply->cache_control, reply->age_s, &life))
 		kept = to_keep(v);
 	if (!kept) {
@@ -213,13 +228,8 @@ void kept_store(struct inquiry *inq, const struct verdict *v,
 	}
 	if (verdict_has(v, MODIFIER_PAYLOAD))
 		warn_of_payload(hooks, inq->webhook);
-	if (v->decision == DECISION_OK && is_revoked(inq))
-		kept_failed(inq);
-	else
-		cache_put(hooks->cache, &inq->kept,
-			  v->decision == DECISION_OK ? CACHE_ANSWER
-						     : CACHE_REFUSAL,
-			  kept, kept->size, &life, hooks_now_ms(hooks));
+	cache_put(hooks->cache, &inq->kept, yes ? CACHE_ANSWER : CACHE_REFUSAL,
+		  kept, kept->size, &life, hooks_now_ms(hooks));
 	verdict_unref(kept);
 }
 

@@ -18,7 +18,7 @@
 #include "pool/pool.h"
 
 enum {
-	REVOKED_SLOTS = 8192
+	ANSWERED_SLOTS = 8192
 };
 
 struct cache;
@@ -68,9 +68,9 @@ struct hooks {
 	char epoch[24], instance[24];
 	uint64_t requests;
 	uint8_t trace_key[TRACE_KEY_LEN];
-	/* By key, as far as there are slots: the newest request when there was
-	 * last an answer that is no yes. */
-	uint64_t revoked[REVOKED_SLOTS];
+	/* By key, as far as there are slots: the newest request that was
+	 * answered, or had been sent when there was an answer that is no yes. */
+	uint64_t answered[ANSWERED_SLOTS];
 	uint64_t undelivered; /* at the end, of webhooks removed before */
 	int64_t sum_up_ms;    /* the log's next summary */
 	int64_t remind_ms;    /* of what is paused, next; 0: not yet set */

@@ -883,11 +883,95 @@ static void a_refresh_from_before_a_clear_is_not_kept(void **state)
 		if (again) /* there is a newer one, which stays */
 			keep(hooks, &ev, "max-age=1");
 		fake_pool_answer(n, 200, OK, "max-age=99");
-		assert_int_equal(counts(hooks)->late, 1);
+		assert_int_equal(counts(hooks)->late, again ? 0 : 1);
 		pass(1);
 		is_asked(hooks, &ev);
 		finish(hooks);
 	}
+}
+
+/* However it ends: the newer one is refreshed by one call, and served
+ * meanwhile. */
+static void a_refresh_from_before_a_clear_spoils_nothing_newer(void **state)
+{
+	struct event ev = publish_to("t");
+
+	(void)state;
+	for (int fails = 0; fails < 2; fails++) {
+		struct hooks *hooks = publishes();
+		unsigned n = begin_refresh(hooks, &ev, SWR);
+
+		clear_all(hooks);
+		assert_int_equal(begin_refresh(hooks, &ev, SWR), n + 2);
+		if (fails)
+			fake_pool_fail(n, -EIO);
+		else
+			fake_pool_answer(n, 200, OK, "max-age=99");
+		hit(hooks, &ev, DECISION_OK);
+		fake_pool_answer(n + 2, 200, OK, SWR);
+		pass(9);
+		hit(hooks, &ev, DECISION_OK);
+		finish(hooks);
+	}
+}
+
+#define TOPIC(name) "{\"result\":\"ok\",\"modifiers\":{\"topic\":\"" name "\"}}"
+
+/* Given up by the broker, that call goes on; the next question's is answered
+ * before. */
+static void an_answer_does_not_replace_a_newer_one(void **state)
+{
+	static const struct {
+		const char *newer, *control;
+	} cases[] = {
+		{ TOPIC("new"), "max-age=10" },
+		{ OK, "no-store" },
+		{ OK, NULL },
+	};
+	struct event ev = publish_to("t");
+
+	(void)state;
+	for (size_t i = 0; i < SIZE(cases); i++) {
+		struct hooks *hooks = publishes();
+		const struct verdict *v;
+
+		fake_pool_takes(10 * (int64_t)SECOND);
+		callback(hooks, &ev, DECISION_DENY);
+		pass(2);
+		fake_pool_takes(0);
+		fake_pool_will_answer(200, cases[i].newer, cases[i].control);
+		callback(hooks, &ev, DECISION_OK);
+		fake_pool_answer(0, 200, TOPIC("old"), "max-age=3600");
+		if (i) {
+			is_asked(hooks, &ev);
+		} else {
+			hook_ask(hooks, &ev, false, &v, NULL);
+			assert_int_equal(fake_calls_count, 2);
+			assert_memory_equal(
+				verdict_get(v, MODIFIER_TOPIC)->text.data,
+				"new", 3);
+			verdict_unref(v);
+			pass(10);
+			is_asked(hooks, &ev);
+		}
+		finish(hooks);
+	}
+}
+
+/* An old no ends what is kept, being one; but is not kept in its place. */
+static void a_refusal_does_not_replace_a_newer_answer(void **state)
+{
+	struct event ev = login_of("c");
+	struct hooks *hooks = refusing_logins();
+
+	(void)state;
+	ask_later(hooks, &ev);
+	clear_all(hooks); /* nothing else makes two calls of them */
+	ask_later(hooks, &ev);
+	fake_pool_answer(1, 200, OK, "max-age=10");
+	fake_pool_answer(0, 200, DENY, "max-age=3600");
+	assert_int_equal(counts(hooks)->entries, 0);
+	finish(hooks);
 }
 
 static void a_user_is_cleared_by_the_name_it_sent(void **state)
@@ -1671,6 +1755,10 @@ int main(void)
 		cmocka_unit_test(what_was_asked_before_a_clear_is_not_shared),
 		cmocka_unit_test(calls_before_and_after_a_clear_do_not_mix),
 		cmocka_unit_test(a_refresh_from_before_a_clear_is_not_kept),
+		cmocka_unit_test(
+			a_refresh_from_before_a_clear_spoils_nothing_newer),
+		cmocka_unit_test(an_answer_does_not_replace_a_newer_one),
+		cmocka_unit_test(a_refusal_does_not_replace_a_newer_answer),
 		cmocka_unit_test(a_user_is_cleared_by_the_name_it_sent),
 		cmocka_unit_test(who_sent_no_name_is_cleared_by_none),
 		cmocka_unit_test(an_entry_goes_with_its_webhook),

@@ -384,6 +384,50 @@ static void what_was_asked_before_is_not_kept(void **state)
 	is_kept(&ev);
 }
 
+#define TWO_LOGINS                                                             \
+	WEBHOOK("l", "auth_on_register", "http://l/")                          \
+	WEBHOOK("m", "auth_on_register", "http://m/")
+
+/* A login on its way down the chain when the options of the next endpoint
+ * change asks it as they were; what it says then is nobody else's. */
+static void what_is_asked_with_options_of_old_is_not_kept(void **state)
+{
+	static const struct {
+		const char *before, *now, *answer;
+	} cases[] = {
+		{ "vmq_webhooks.m.header.Tenant = a\n",
+		  "vmq_webhooks.m.header.Tenant = b\n", OK },
+		{ "vmq_webhooks.m.cache_refusals = on\n", "", DENY },
+	};
+	struct event ev = login_of("c");
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct hooks *hooks;
+
+		snprintf(text, sizeof(text), TWO_LOGINS "%s", cases[i].before);
+		hooks = begin(text);
+		hooks_refresh(hooks);
+		ask_later(hooks, &ev);
+		snprintf(text, sizeof(text), TWO_LOGINS "%s", cases[i].now);
+		assert_int_equal(reload(text), 0);
+		hooks_refresh(hooks);
+		fake_pool_answer(0, 200, NEXT, NULL);
+		fake_pool_answer(1, 200, cases[i].answer, "max-age=60");
+		assert_int_equal(
+			stats_of(hooks, HOOK_AUTH_ON_REGISTER, 1)->cache.late,
+			1);
+		assert_int_equal(broker.completed, 1);
+		ask_later(hooks, &ev);
+		fake_pool_answer(2, 200, NEXT, NULL);
+		assert_int_equal(fake_calls_count, 4);
+		fake_pool_answer(3, 200, OK, NULL);
+		if (!i)
+			finish(hooks);
+	}
+}
+
 static void the_cache_has_its_new_bound(void **state)
 {
 	struct hooks *hooks = begin(PUBLISH);
@@ -555,6 +599,7 @@ int main(void)
 		TEST(entries_of_the_unchanged_stay),
 		TEST(entries_of_the_removed_go),
 		TEST(what_was_asked_before_is_not_kept),
+		TEST(what_is_asked_with_options_of_old_is_not_kept),
 		TEST(the_cache_has_its_new_bound),
 		TEST(calls_end_as_they_began),
 		TEST(what_calls_carry_is_new_too),

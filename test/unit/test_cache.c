@@ -1404,18 +1404,70 @@ static void what_is_void_stays_so_whatever_is_cleared(void **state)
 	assert_int_equal(put_as(f, &t, CACHE_ANSWER, 1, 10), -ESTALE);
 }
 
+/* Put, and past its life: whoever asks has to refresh it, under this. */
+static struct cache_ticket to_refresh(struct fixture *f, unsigned n)
+{
+	struct cache_ticket t = { .group = &f->group };
+	const void *value;
+
+	f->life.stale_while_revalidate_ms = 50;
+	put(f, n);
+	set_key(&t, n);
+	assert_int_equal(cache_get(f->cache, &t, NOW + 100, &value),
+			 CACHE_REFRESH);
+	return t;
+}
+
 static void a_refresh_that_comes_late_is_another_ones_to_do(void **state)
 {
 	struct fixture *f = *state;
-	struct cache_ticket t = ask(f, 1);
+	struct cache_ticket t = to_refresh(f, 1);
 
-	f->life.stale_while_revalidate_ms = 50;
-	put(f, 1);
-	assert_int_equal(look(f, 1, NOW + 100), CACHE_REFRESH);
 	cache_new_generation(f->cache);
 	assert_int_equal(put_as(f, &t, CACHE_ANSWER, 1, 10), -ESTALE);
 	assert_int_equal(look(f, 1, NOW + 100), CACHE_REFRESH);
 	assert_int_equal(look(f, 1, NOW + 100), CACHE_STALE);
+}
+
+static void a_refresh_ends_that_of_nothing_newer(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_ticket t = to_refresh(f, 1);
+
+	cache_clear(f->cache, NULL);
+	f->life.fresh_ms = 90;
+	put(f, 1);
+	assert_int_equal(look(f, 1, NOW + 90), CACHE_REFRESH);
+	assert_int_equal(put_as(f, &t, CACHE_ANSWER, 1, 10), -ESTALE);
+	assert_int_equal(look(f, 1, NOW + 90), CACHE_STALE);
+	cache_refresh_over(f->cache, &t);
+	assert_int_equal(look(f, 1, NOW + 90), CACHE_STALE);
+	cache_refresh_failed(f->cache, &t, NOW + 90);
+	assert_int_equal(look(f, 1, NOW + 90), CACHE_STALE);
+}
+
+static void a_question_is_no_refresh(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_ticket t = ask(f, 1);
+
+	to_refresh(f, 1);
+	cache_refresh_over(f->cache, &t);
+	cache_refresh_failed(f->cache, &t, NOW + 100);
+	cache_void(&t);
+	assert_int_equal(put_as(f, &t, CACHE_ANSWER, 1, 10), -ESTALE);
+	assert_int_equal(look(f, 1, NOW + 100), CACHE_STALE);
+}
+
+static void a_ticket_may_be_made_void(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_ticket t = ask(f, 1);
+
+	cache_void(&t);
+	assert_false(cache_is_current(f->cache, &t));
+	assert_int_equal(put_as(f, &t, CACHE_ANSWER, 1, 10), -ESTALE);
+	assert_missed(f, 1, NOW);
 }
 
 /* ---- groups ---- */
@@ -1789,6 +1841,9 @@ int main(void)
 		TEST(a_ticket_is_void_when_too_much_was_cleared_since),
 		TEST(what_is_void_stays_so_whatever_is_cleared),
 		TEST(a_refresh_that_comes_late_is_another_ones_to_do),
+		TEST(a_refresh_ends_that_of_nothing_newer),
+		TEST(a_question_is_no_refresh),
+		TEST(a_ticket_may_be_made_void),
 		TEST(a_group_is_dropped_alone),
 		TEST(a_dropped_group_takes_nothing_more),
 		TEST(entries_outlive_the_memory_of_their_group),
