@@ -162,7 +162,7 @@ struct pool_reply {
 	size_t len;
 	/* Its headers, trailers not: all Cache-Control ones joined by ", ",
 	 * or NULL ("no-store" for more than 32 of them); and the first Age,
-	 * where it is a number, or 0. */
+	 * where it begins with a number, or 0. */
 	const char *cache_control;
 	uint64_t age_s;
 	uint32_t elapsed_ms; /* since pool_submit() */

@@ -519,7 +519,8 @@ static int join_cache_control(const struct transfer *t, char **ret)
 	return 0;
 }
 
-/* Digits alone; what is too large to count is old enough. */
+/* RFC 9111 section 5.1: of a list the first counts, and what is no number does
+ * not; what is too large to count is old enough. */
 static uint64_t parse_age(const char *text)
 {
 	uint64_t age = 0;
@@ -530,7 +531,8 @@ static uint64_t parse_age(const char *text)
 			age = UINT64_MAX / 10 - 1;
 		age = age * 10 + (uint64_t)(*p - '0');
 	}
-	return *p ? 0 : age;
+	p += strspn(p, " \t");
+	return *p && *p != ',' ? 0 : age;
 }
 
 void transfer_finish(struct transfer *t, CURLcode result)

@@ -278,6 +278,10 @@ static void test_age_is_a_number_or_nothing(void **state)
 	} cases[] = {
 		{ "Age: 0\r\n", 0 },
 		{ "Age: 12x\r\n", 0 },
+		{ "Age: 60, 0\r\n", 60 },
+		{ "Age: 60 ,0\r\n", 60 },
+		{ "Age: 60 0\r\n", 0 },
+		{ "Age: , 60\r\n", 0 },
 		{ "Age: -1\r\n", 0 },
 		{ "Age: 1.5\r\n", 0 },
 		{ "Age:\r\n", 0 },
