@@ -327,7 +327,8 @@ static void set_life(struct cache *cache, struct entry *e,
 	uint64_t fresh = at_most(life->fresh_ms, CACHE_LIFE_MAX_MS);
 	uint64_t left = CACHE_LIFE_MAX_MS - fresh;
 
-	e->expires_ms = now_ms + (int64_t)jittered(cache, fresh);
+	e->expires_ms = now_ms + (int64_t)jittered(cache, fresh) -
+			(int64_t)at_most(life->age_ms, CACHE_LIFE_MAX_MS);
 	if (e->refusal)
 		return;
 	e->stale_ms = (uint32_t)at_most(life->stale_while_revalidate_ms, left);
@@ -336,9 +337,14 @@ static void set_life(struct cache *cache, struct entry *e,
 
 static bool keeps_nothing(enum cache_kind kind, const struct cache_life *life)
 {
-	return !life->fresh_ms &&
-	       (kind == CACHE_REFUSAL ||
-		(!life->stale_while_revalidate_ms && !life->stale_if_error_ms));
+	uint64_t all = at_most(life->fresh_ms, CACHE_LIFE_MAX_MS);
+	uint64_t stale = life->stale_while_revalidate_ms;
+
+	if (stale < life->stale_if_error_ms)
+		stale = life->stale_if_error_ms;
+	if (kind != CACHE_REFUSAL)
+		all += at_most(stale, CACHE_LIFE_MAX_MS - all);
+	return all <= life->age_ms;
 }
 
 static void evict_oldest(struct cache *cache, struct shelf *shelf,

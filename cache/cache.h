@@ -87,6 +87,7 @@ struct cache_life {
 	uint64_t fresh_ms;
 	uint64_t stale_while_revalidate_ms; /* RFC 5861 section 3 */
 	uint64_t stale_if_error_ms;         /* RFC 5861 section 4 */
+	uint64_t age_ms; /* so much of all that is over when it is stored */
 };
 
 /* One question, from its look-up to its answer. Plain data: copy it, forget
@@ -199,7 +200,7 @@ enum cache_kind {
  * Store `value`, of `size` bytes with all it holds, for the question of
  * `ticket`, replacing what is there; what was used longest ago makes room,
  * at most some hundred entries. Lives beyond CACHE_LIFE_MAX_MS are cut. A
- * life of nothing stores nothing and removes what is there: so does an answer
+ * life of nothing, or one that is over, stores nothing and removes what is there: so does an answer
  * that may not be kept.
  * Returns 0; -ESTALE when the ticket is void: cache_refresh_over(); or -ENOMEM,
  * -EFBIG for an entry larger than its budget, -ENOSPC when that many entries

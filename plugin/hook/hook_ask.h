@@ -39,6 +39,7 @@ struct inquiry {
 	struct pool_call *call;
 	size_t sent;     /* bytes of the body */
 	uint64_t number; /* of the request */
+	int64_t asked_ms;
 	bool cacheable;
 	bool refresh;  /* of a kept answer that is past its life */
 	bool given_up; /* as a failure, which is counted and logged */

@@ -203,11 +203,23 @@ static const struct verdict *to_keep(const struct verdict *v)
 	return verdict_create(v, payload, &kept) ? NULL : kept;
 }
 
+/* RFC 9111 section 4.2.3: an answer is as old as the request that went out for
+ * it, besides its Age. */
+static uint64_t age_ms(const struct inquiry *inq,
+		       const struct pool_reply *reply, int64_t now_ms)
+{
+	uint64_t not_sent_us = reply->times.queue_us + reply->times.connect_us;
+	int64_t went_ms = inq->asked_ms + (int64_t)(not_sent_us / 1000);
+
+	return now_ms > went_ms ? (uint64_t)(now_ms - went_ms) : 0;
+}
+
 void kept_store(struct inquiry *inq, const struct verdict *v,
 		const struct pool_reply *reply)
 {
 	bool yes = v->decision == DECISION_OK;
 	struct hooks *hooks = inq->hooks;
+	int64_t now_ms = hooks_now_ms(hooks);
 	const struct verdict *kept = NULL;
 	struct cache_life life;
 	bool outdated;
@@ -228,8 +240,9 @@ void kept_store(struct inquiry *inq, const struct verdict *v,
 	}
 	if (verdict_has(v, MODIFIER_PAYLOAD))
 		warn_of_payload(hooks, inq->webhook);
+	life.age_ms = age_ms(inq, reply, now_ms);
 	cache_put(hooks->cache, &inq->kept, yes ? CACHE_ANSWER : CACHE_REFUSAL,
-		  kept, kept->size, &life, hooks_now_ms(hooks));
+		  kept, kept->size, &life, now_ms);
 	verdict_unref(kept);
 }
 

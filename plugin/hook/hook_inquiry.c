@@ -250,6 +250,7 @@ static struct inquiry *inquiry_create(const struct question *q)
 	inq->webhook = asked(q);
 	inq->cacheable = q->looked_up;
 	inq->kept = q->kept;
+	inq->asked_ms = hooks_now_ms(q->hooks);
 	return inq;
 }
 

@@ -197,6 +197,39 @@ static void a_life_begins_anew_with_each_answer(void **state)
 	finish(hooks);
 }
 
+/* RFC 9111 section 4.2.3: what the answer took is part of its age, but not
+ * what it took to send the question. */
+static void a_life_begins_when_the_question_goes_out(void **state)
+{
+	struct event ev = login_of("c");
+
+	(void)state;
+	for (int waits = 0; waits < 2; waits++) {
+		struct pool_times times = { .total_us = 3 * SECOND };
+		struct hooks *hooks = logins();
+
+		if (waits) {
+			times.queue_us = SECOND;
+			times.connect_us = SECOND / 2;
+		}
+		fake_pool_times(times);
+		ask_later(hooks, &ev);
+		pass(3);
+		fake_pool_answer(0, 200, OK, "max-age=4");
+		assert_int_equal(broker.completed, 1);
+		broker.now_us += waits ? 2499 * MS : 999 * MS;
+		hit(hooks, &ev, DECISION_OK);
+		broker.now_us += MS;
+		ask_later(hooks, &ev);
+		assert_int_equal(fake_calls_count, 2);
+		/* over before it came */
+		pass(3);
+		fake_pool_answer(1, 200, OK, "max-age=1");
+		assert_int_equal(counts(hooks)->entries, 0);
+		finish(hooks);
+	}
+}
+
 static void jitter_shortens_and_never_prolongs(void **state)
 {
 	struct hooks *hooks =
@@ -467,8 +500,8 @@ static void a_refresh_may_be_late_for_its_own_entry(void **state)
 	unsigned n = begin_refresh(hooks, &ev, SWR);
 
 	(void)state;
-	pass(20); /* it is gone */
-	fake_pool_answer(n, 200, OK, SWR);
+	pass(20); /* it is gone; and that is how old the answer is */
+	fake_pool_answer(n, 200, OK, "max-age=30, stale-while-revalidate=20");
 	hit(hooks, &ev, DECISION_OK);
 	/* and a failure of that kind does no harm */
 	pass(10);
@@ -1726,6 +1759,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_directive_has_its_life),
 		cmocka_unit_test(a_life_begins_anew_with_each_answer),
+		cmocka_unit_test(a_life_begins_when_the_question_goes_out),
 		cmocka_unit_test(jitter_shortens_and_never_prolongs),
 		cmocka_unit_test(what_is_over_is_swept_without_being_asked_for),
 		cmocka_unit_test(stale_is_given_at_once_and_refreshed_once),

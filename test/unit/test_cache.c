@@ -406,12 +406,38 @@ static void a_hit_does_not_prolong_life(void **state)
 	assert_missed(f, 1, NOW + 100);
 }
 
+static void what_is_over_of_a_life_is_over(void **state)
+{
+	struct fixture *f = *state;
+
+	f->life.age_ms = 60;
+	put(f, 1);
+	assert_fresh(f, 1, NOW + 39);
+	assert_missed(f, 1, NOW + 40);
+	f->life.stale_while_revalidate_ms = 50;
+	f->life.age_ms = 120;
+	put(f, 2);
+	assert_int_equal(look(f, 2, NOW), CACHE_REFRESH);
+	assert_int_equal(look(f, 2, NOW + 29), CACHE_STALE);
+	assert_missed(f, 2, NOW + 30);
+	/* nothing is left: nothing is stored, and what was there goes */
+	put(f, 3);
+	f->life.age_ms = 150;
+	put(f, 3);
+	f->life.age_ms = UINT64_MAX;
+	put(f, 4);
+	assert_int_equal(f->group.entries, 0);
+	f->life.age_ms = 100;
+	refuse(f, 5); /* never stale */
+	assert_int_equal(f->group.entries, 0);
+}
+
 static void no_life_is_longer_than_the_limit(void **state)
 {
 	struct fixture *f = *state;
 	int64_t end = NOW + (int64_t)CACHE_LIFE_MAX_MS;
 
-	f->life = (struct cache_life){ UINT64_MAX, UINT64_MAX, UINT64_MAX };
+	f->life = (struct cache_life){ UINT64_MAX, UINT64_MAX, UINT64_MAX, 0 };
 	put(f, 1);
 	f->life.fresh_ms = 100;
 	put(f, 2);
@@ -1789,6 +1815,7 @@ int main(void)
 		TEST(an_entry_is_fresh_until_its_life_ends),
 		TEST(an_entry_is_gone_when_its_life_ends),
 		TEST(a_hit_does_not_prolong_life),
+		TEST(what_is_over_of_a_life_is_over),
 		TEST(no_life_is_longer_than_the_limit),
 		TEST(no_life_stores_nothing_and_removes_the_old),
 		TEST(one_caller_is_to_refresh_a_stale_entry),

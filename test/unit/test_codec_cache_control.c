@@ -11,7 +11,7 @@
 static void assert_life(const char *header, uint64_t age, uint64_t fresh,
 			uint64_t revalidate, uint64_t if_error)
 {
-	struct cache_life life = { 1, 2, 3 };
+	struct cache_life life = { 1, 2, 3, 4 };
 	bool any = codec_cache_life(header, age, &life);
 
 	if (life.fresh_ms != fresh * 1000 ||
