@@ -93,7 +93,8 @@ struct event {
 	size_t properties_count;
 	const struct listener_info *listener; /* NULL: not forwarded */
 	/* Not told: the user name as sent at CONNECT, where a reply has
-	 * changed it since; otherwise absent. */
+	 * changed it since; otherwise absent. Answers are cleared by it, so it
+	 * tells questions apart. */
 	struct bytes sent_username;
 	uint16_t peer_port;
 	uint8_t qos;

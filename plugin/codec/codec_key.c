@@ -155,7 +155,9 @@ __attribute__((noinline)) static uint8_t *feed_more(struct digest *d,
 {
 	at = feed_topics(d, at, ev);
 	at = feed_properties(d, at, ev);
-	return feed_listener(d, at, ev->listener);
+	at = feed_listener(d, at, ev->listener);
+	return ev->sent_username.data ? feed_bytes(d, at, ev->sent_username)
+				      : at;
 }
 
 /* What every question has; nearly always it is small enough to look only
@@ -196,15 +198,19 @@ __attribute__((hot)) void codec_key(const struct event *ev,
 
 	d.secret = secret;
 	at = feed_who(&d, ev);
-	/* 0: none of that; 2: and a listener */
-	more = ev->topics_count || ev->properties_count || ev->listener;
-	at = feed_number(&d, at, more ? 1 + !!ev->listener : 0);
+	/* 0: none of that; else bits: a listener, a name, too */
+	more = ev->topics_count || ev->properties_count || ev->listener ||
+	       ev->sent_username.data;
+	at = feed_number(&d, at,
+			 more ? 1u | !!ev->listener << 1 |
+					 !!ev->sent_username.data << 2
+			      : 0);
 	if (more)
 		at = feed_more(&d, at, ev);
 	fold(&d, at);
 	memcpy(ret, d.block, CODEC_KEY_LEN);
 	/* secrets, or what may be */
-	if (ev->password.data || ev->properties_count)
+	if (ev->password.data || ev->properties_count || ev->sent_username.data)
 		sodium_memzero(d.block, sizeof(d.block));
 }
 

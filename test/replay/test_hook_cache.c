@@ -1023,6 +1023,12 @@ static void a_user_is_cleared_by_the_name_it_sent(void **state)
 	hit(hooks, &ev, DECISION_OK);
 	assert_int_equal(hooks_cache_clear(hooks, &by_sent), 1);
 	is_asked(hooks, &ev);
+	/* and nobody is served from what another name stands for */
+	keep(hooks, &ev, "max-age=10");
+	ev.sent_username = bytes_of("other");
+	keep(hooks, &ev, "max-age=10");
+	assert_int_equal(hooks_cache_clear(hooks, &by_sent), 1);
+	hit(hooks, &ev, DECISION_OK);
 	finish(hooks);
 }
 

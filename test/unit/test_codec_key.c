@@ -118,6 +118,8 @@ static void every_other_field_counts(void **state)
 	DIFFERS(ev.topics_count = 1);
 	DIFFERS(ev.properties_count = 1);
 	DIFFERS(ev.listener = NULL);
+	DIFFERS(ev.sent_username = bytes_of("u"));
+	DIFFERS(ev.sent_username = bytes_of(""));
 }
 
 static void every_option_of_a_topic_counts(void **state)
@@ -194,16 +196,16 @@ static void every_part_of_a_listener_counts(void **state)
 	DIFFERS(ev.listener = &l);
 }
 
-/* Of a publish in MQTT 3 there are none of the three. */
+/* Of a publish in MQTT 3 there are none of the four. */
 static void each_counts_without_the_others(void **state)
 {
 	static const struct topic no_topic = { .filter = { NULL, 0 } };
 	static const struct property no_property = { 0 };
 	static const struct listener_info no_listener = { 0 };
-	struct key keys[8];
+	struct key keys[16];
 
 	(void)state;
-	for (unsigned which = 0; which < 8; which++) {
+	for (unsigned which = 0; which < 16; which++) {
 		struct event ev = question();
 
 		ev.topics = &no_topic;
@@ -211,6 +213,7 @@ static void each_counts_without_the_others(void **state)
 		ev.properties = &no_property;
 		ev.properties_count = which >> 1 & 1;
 		ev.listener = which & 4 ? &no_listener : NULL;
+		ev.sent_username = bytes_of(which & 8 ? "" : NULL);
 		keys[which] = key_of(&ev);
 		for (unsigned other = 0; other < which; other++)
 			assert_false(same(keys[which], keys[other]));
