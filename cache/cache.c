@@ -399,6 +399,7 @@ static struct entry *entry_create(struct cache *cache,
 	memcpy(e->key, ticket->key, CACHE_KEY_LEN);
 	e->client = ticket->client;
 	e->username = ticket->username;
+	e->alias = alias_of(ticket->alias);
 	e->refusal = kind == CACHE_REFUSAL;
 	e->cost = (uint32_t)cost;
 	return e;

@@ -101,6 +101,9 @@ struct cache_ticket {
 	 * do, as they only select what is cleared: two names that share a
 	 * digest are cleared together, which costs a call. */
 	uint32_t client, username;
+	/* Who that is by the answer, where it says so: to be set before
+	 * cache_put(). Clearing `client` clears this, too. */
+	uint32_t alias;
 	/* Set by cache_get(): when that was, and of a CACHE_REFRESH the end of
 	 * the life that is to be renewed. */
 	uint64_t generation;

@@ -166,9 +166,16 @@ void clears_round_ends(struct clears *clears)
 		clears->done++;
 }
 
+static bool agrees_as_client(uint32_t wanted, const struct cache_filter *tags,
+			     uint16_t alias)
+{
+	return agrees(wanted, tags->client) ||
+	       (alias && alias == alias_of(wanted));
+}
+
 /* Whether a mark newer than `generation` selects what has these tags. */
 static bool is_marked(const struct clears *clears, uint64_t generation,
-		      const struct cache_filter *tags)
+		      const struct cache_filter *tags, uint16_t alias)
 {
 	for (size_t i = clears->count; i-- > 0;) {
 		const struct mark *m = mark_at(clears, i);
@@ -177,7 +184,7 @@ static bool is_marked(const struct clears *clears, uint64_t generation,
 			return false;
 		if (agrees(m->filter.hook, tags->hook) &&
 		    agrees(m->filter.endpoint, tags->endpoint) &&
-		    agrees(m->filter.client, tags->client) &&
+		    agrees_as_client(m->filter.client, tags, alias) &&
 		    agrees(m->filter.username, tags->username))
 			return true;
 	}
@@ -199,7 +206,7 @@ __attribute__((hot)) bool clears_concern(const struct clears *clears,
 		.client = e->client,
 		.username = e->username,
 	};
-	if (is_marked(clears, e->checked, &tags))
+	if (is_marked(clears, e->checked, &tags, e->alias))
 		return true;
 	e->checked = clears->generation;
 	return false;
@@ -222,5 +229,5 @@ bool clears_void_ticket(const struct clears *clears,
 	if (asked <
 	    (group->record ? group->record->cleared : clears->groups_cleared))
 		return true;
-	return is_marked(clears, asked, &tags);
+	return is_marked(clears, asked, &tags, alias_of(ticket->alias));
 }

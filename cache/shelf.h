@@ -36,7 +36,15 @@ struct entry {
 	uint32_t client, username;
 	uint32_t cost; /* of the budget, all in all */
 	bool refusal, refreshing;
+	uint16_t alias; /* alias_of() */
 };
+
+/* As much of an alias as there is room for: a name that has the same is
+ * cleared with it. 0: none. */
+static inline uint16_t alias_of(uint32_t tag)
+{
+	return tag && !(uint16_t)tag ? 1 : (uint16_t)tag;
+}
 
 enum {
 	ENTRY_COST = SLOT_SIZE,

@@ -203,6 +203,15 @@ static const struct verdict *to_keep(const struct verdict *v)
 	return verdict_create(v, payload, &kept) ? NULL : kept;
 }
 
+/* What a login is answered goes by the id that the client gets by it, too. */
+static void name_alias(struct inquiry *inq, const struct verdict *v)
+{
+	const struct modifier_value *id = verdict_get(v, MODIFIER_CLIENT_ID);
+
+	if (id)
+		inq->kept.alias = codec_tag(id->text, inq->hooks->secret);
+}
+
 /* RFC 9111 section 4.2.3: an answer is as old as the request that went out for
  * it, besides its Age. */
 static uint64_t age_ms(const struct inquiry *inq,
@@ -240,6 +249,7 @@ void kept_store(struct inquiry *inq, const struct verdict *v,
 	}
 	if (verdict_has(v, MODIFIER_PAYLOAD))
 		warn_of_payload(hooks, inq->webhook);
+	name_alias(inq, v);
 	life.age_ms = age_ms(inq, reply, now_ms);
 	cache_put(hooks->cache, &inq->kept, yes ? CACHE_ANSWER : CACHE_REFUSAL,
 		  kept, kept->size, &life, now_ms);

@@ -174,6 +174,36 @@ class Clear(BrokerTest):
         self.assertEqual(self.asked(b),
                          self.everything(clients=["a", "c"]))
 
+    def test_two_names_that_become_one(self):
+        """Answers kept for the one do not serve the other."""
+        b = self.stage()
+        self.first.answers["auth_on_register"] = kept(60, ok(username="ua"))
+        for name in "one", "two":
+            c = self.online(b, "x", 4, name)
+            c.publish("t", "x", 1)
+            self.assertEqual(self.second.count("auth_on_publish"), 1 + (
+                name == "two"), name)
+            if name == "one":
+                c.disconnect()
+        self.second.answers["auth_on_publish"] = DENY
+        self.clear(b, username="two")
+        self.second.forget()
+        c.publish("t", "x", 1)
+        self.assertEqual(self.second.count("auth_on_publish"), 1)
+
+    def test_by_the_id_that_it_got(self):
+        if not self.v21:
+            return              # which cannot rename
+        b = self.stage()
+        self.first.answers["auth_on_register"] = kept(60, ok(
+            client_id="sensor-7", mountpoint=""))
+        self.online(b, "tmp", 4).disconnect()
+        self.first.answers["auth_on_register"] = DENY
+        self.clear(b, client_id="sensor-8")
+        self.online(b, "tmp", 4).disconnect()
+        self.clear(b, client_id="sensor-7")
+        self.client(b, "tmp", 4).connect("u", "p", rc=5)
+
     def test_online_clients_next_question_is_asked(self):
         b = self.stage()
         clients = {name: self.online(b, name, version, user)

@@ -1032,6 +1032,37 @@ static void a_user_is_cleared_by_the_name_it_sent(void **state)
 	finish(hooks);
 }
 
+/* By the id it came with, and by the one it got: also while it is under way. */
+static void a_renamed_client_is_cleared_by_either_id(void **state)
+{
+	static const char *const ids[] = { "tmp", "sensor", "other" };
+	static const char renamed[] =
+		"{\"result\":\"ok\",\"modifiers\":"
+		"{\"client_id\":\"sensor\",\"mountpoint\":\"\"}}";
+
+	(void)state;
+	for (size_t i = 0; i < 2 * SIZE(ids); i++) {
+		struct hooks_selection whom = everything();
+		struct event ev = login_of("tmp");
+		struct hooks *hooks = logins();
+		const struct verdict *v;
+		uint64_t ticket;
+
+		whom.client_id = ids[i / 2];
+		ask_later(hooks, &ev);
+		if (i % 2)
+			hooks_cache_clear(hooks, &whom);
+		fake_pool_answer(0, 200, renamed, "max-age=10");
+		if (!(i % 2))
+			hooks_cache_clear(hooks, &whom);
+		assert_int_equal(hook_ask(hooks, &ev, true, &v, &ticket),
+				 i < 4 ? HOOK_PENDING : HOOK_DONE);
+		if (i >= 4)
+			verdict_unref(v);
+		finish(hooks);
+	}
+}
+
 static void who_sent_no_name_is_cleared_by_none(void **state)
 {
 	struct hooks *hooks = publishes();
@@ -1800,6 +1831,7 @@ int main(void)
 		cmocka_unit_test(an_answer_does_not_replace_a_newer_one),
 		cmocka_unit_test(a_refusal_does_not_replace_a_newer_answer),
 		cmocka_unit_test(a_user_is_cleared_by_the_name_it_sent),
+		cmocka_unit_test(a_renamed_client_is_cleared_by_either_id),
 		cmocka_unit_test(who_sent_no_name_is_cleared_by_none),
 		cmocka_unit_test(an_entry_goes_with_its_webhook),
 		cmocka_unit_test(a_webhook_in_the_place_of_another_is_another),
