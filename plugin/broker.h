@@ -52,8 +52,9 @@ struct broker_ops {
 	void (*complete_auth)(void *ctx, const char *client_id, uint64_t ticket,
 			      const struct verdict *verdict);
 	/* Broker's thread, and only from a tick, likewise: part from the
-	 * clients that are online with this id, or with this user name as
-	 * sent at CONNECT; NULL: any. Returns how many there were. */
+	 * clients that are online, or whose login is under way, with this id,
+	 * or with this user name as sent at CONNECT; NULL: any. Returns how
+	 * many there were. */
 	size_t (*disconnect)(void *ctx, const char *client_id,
 			     const char *username);
 	/* Broker's thread. One line, no newline. */

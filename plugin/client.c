@@ -74,14 +74,21 @@ bool client_take_arrival(struct client_table *t, struct client *c)
 	return false;
 }
 
-bool client_pend(struct client_table *t, struct client *c, uint64_t ticket)
+bool client_pend(struct client_table *t, struct client *c, uint64_t ticket,
+		 const char *username)
 {
+	char *name = username ? strdup(username) : NULL;
+
+	if (username && !name)
+		return false;
 	c->ticket = ticket;
 	HASH_ADD(by_ticket, t->pending, ticket, sizeof(c->ticket), c);
 	if (!c->by_ticket.tbl) {
 		c->ticket = 0;
+		free(name);
 		return false;
 	}
+	c->asked_name = name;
 	c->state = CLIENT_PENDING;
 	return true;
 }
@@ -99,6 +106,8 @@ void client_decided(struct client_table *t, struct client *c)
 	if (!c->ticket)
 		return;
 	HASH_DELETE(by_ticket, t->pending, c);
+	free(c->asked_name);
+	c->asked_name = NULL;
 	c->ticket = 0;
 }
 

@@ -62,8 +62,10 @@ struct client {
 	char room[24];
 	char address[46]; /* no NUL; its length is 0: not remembered */
 	struct client_limits limits;
-	char *mountpoint;            /* as told; NULL: not remembered */
-	uint64_t ticket;             /* CLIENT_PENDING */
+	char *mountpoint; /* as told; NULL: not remembered */
+	uint64_t ticket;  /* CLIENT_PENDING; or 0 */
+	char *asked_name; /* with a ticket: the user name of its CONNECT, or
+			   * NULL: the broker's client may be gone */
 	const struct verdict *login; /* changes to apply at CONNECT */
 	char *auth_method;           /* of an exchange with us */
 	char *auth_data;             /* what it ended with; or NULL */
@@ -105,8 +107,10 @@ struct client *client_begin(struct client_table *t, const struct mosquitto *ptr,
 			    const char *id);
 
 /* Its login is under way: CLIENT_PENDING, to be found by `ticket` until
- * client_decided(). False without memory, and then nothing has changed. */
-bool client_pend(struct client_table *t, struct client *c, uint64_t ticket);
+ * client_decided(). It came with `username`, or NULL. False without memory, and
+ * then nothing has changed. */
+bool client_pend(struct client_table *t, struct client *c, uint64_t ticket,
+		 const char *username);
 struct client *client_by_ticket(struct client_table *t, uint64_t ticket);
 void client_decided(struct client_table *t, struct client *c);
 

@@ -72,9 +72,10 @@ static int recheck(struct plugin *p, const struct mosquitto *client)
 }
 
 /* Its answer will come from TICK, under `ticket`. */
-static int wait_for_answer(struct plugin *p, struct client *c, uint64_t ticket)
+static int wait_for_answer(struct plugin *p, struct client *c, uint64_t ticket,
+			   const char *username)
 {
-	if (client_pend(&p->clients, c, ticket))
+	if (client_pend(&p->clients, c, ticket, username))
 		return MOSQ_ERR_AUTH_DELAYED;
 	hook_forget(p->hooks, c->id);
 	c->state = CLIENT_REFUSED;
@@ -106,7 +107,7 @@ static int log_in(struct plugin *p, const struct mosquitto_evt_basic_auth *ed)
 	result = hook_ask(p->hooks, &ev, may_delay, &v, &ticket);
 	listener_forget(&listener);
 	if (result == HOOK_PENDING)
-		return wait_for_answer(p, c, ticket);
+		return wait_for_answer(p, c, ticket, ed->username);
 	rc = broker_login_answer(p, c, ed->client, v);
 	verdict_unref(v);
 	if (c->deferred && !hooks_has(p->hooks, hook))
@@ -159,6 +160,13 @@ static void admit(struct plugin *p, struct client *c, const char *client_id,
 		mosquitto_kick_client_by_clientid(c->id, false);
 }
 
+static void refuse(struct plugin *p, struct client *c, const char *client_id)
+{
+	c->state = CLIENT_REFUSED;
+	client_doom(&p->clients, c);
+	mosquitto_complete_basic_auth(client_id, MOSQ_ERR_AUTH);
+}
+
 void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 			  const struct verdict *v)
 {
@@ -183,9 +191,16 @@ void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 			p, BROKER_UNDECIDED,
 			"login of client %s refused: no endpoint decided",
 			c->id);
-	c->state = CLIENT_REFUSED;
-	client_doom(&p->clients, c);
-	mosquitto_complete_basic_auth(client_id, MOSQ_ERR_AUTH);
+	refuse(p, c, client_id);
+}
+
+bool broker_refuse_pending(struct plugin *p, struct client *c)
+{
+	if (!hook_withdraw(p->hooks, c->id, c->ticket))
+		return false;
+	client_decided(&p->clients, c);
+	refuse(p, c, c->id);
+	return true;
 }
 
 int broker_on_connect(int event, void *data, void *userdata)

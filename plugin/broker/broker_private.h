@@ -327,6 +327,10 @@ const char *broker_without_endpoint(const struct settings *s,
 void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 			  const struct verdict *verdict);
 
+/* Refuse a client whose login is under way, without its answer. False when
+ * another login of that id has come since: it is refused without us. */
+bool broker_refuse_pending(struct plugin *p, struct client *c);
+
 /* ops->disconnect: broker_session.c. */
 size_t broker_disconnect(void *ctx, const char *client_id,
 			 const char *username);

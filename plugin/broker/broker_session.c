@@ -208,21 +208,31 @@ int broker_on_offline(int event, void *data, void *userdata)
 static bool agrees(const struct client *c, const char *client_id,
 		   const char *username)
 {
-	const char *name = c->sent_name;
+	const char *name = c->ticket ? c->asked_name : c->sent_name;
 
-	if (c->state != CLIENT_ONLINE)
+	if (c->state != CLIENT_ONLINE && !c->ticket)
 		return false;
 	if (client_id && strcmp(c->id, client_id) != 0)
 		return false;
 	if (!username)
 		return true;
-	if (!name)
+	if (!name && !c->ticket)
 		name = mosquitto_client_username(c->ptr);
 	return name && strcmp(name, username) == 0;
 }
 
-/* Of an online client the entry stays where it is while it is parted from:
- * that only dooms it. */
+/* Whose login is under way was asked about before: it is refused, and may come
+ * again. */
+static bool part_from(struct plugin *p, struct client *c)
+{
+	if (c->ticket)
+		return broker_refuse_pending(p, c);
+	return mosquitto_kick_client_by_clientid(c->id, true) ==
+	       MOSQ_ERR_SUCCESS;
+}
+
+/* The entry stays where it is while its client is parted from: that only dooms
+ * it. */
 size_t broker_disconnect(void *ctx, const char *client_id, const char *username)
 {
 	struct plugin *p = ctx;
@@ -231,10 +241,7 @@ size_t broker_disconnect(void *ctx, const char *client_id, const char *username)
 
 	p->kicking = true;
 	HASH_ITER (hh, p->clients.all, c, next) {
-		if (!agrees(c, client_id, username))
-			continue;
-		if (mosquitto_kick_client_by_clientid(c->id, true) ==
-		    MOSQ_ERR_SUCCESS)
+		if (agrees(c, client_id, username) && part_from(p, c))
 			n++;
 	}
 	p->kicking = false;

@@ -65,6 +65,8 @@ void hook_tell(struct hooks *hooks, const struct event *ev);
 
 /* The client's delayed login no longer counts: its answer will be dropped. */
 void hook_forget(struct hooks *hooks, const char *client_id);
+/* The same for one login. Returns whether it counted until now. */
+bool hook_withdraw(struct hooks *hooks, const char *client_id, uint64_t ticket);
 
 /* Somebody goes by this client id, or does so no longer: events of an id are
  * numbered for as long as it is known. */
@@ -196,6 +198,7 @@ size_t hooks_cache_clear(struct hooks *hooks,
 			 const struct hooks_selection *selection);
 
 /* Part from the clients with that id, that user name, or both: one is given.
+ * Those whose login is under way are refused, as it was asked before.
  * Returns how many, or -EAGAIN outside of a tick, and in callbacks that come
  * of parting from somebody: try again in the next. */
 long hooks_disconnect(struct hooks *hooks,

@@ -384,3 +384,8 @@ void hook_forget(struct hooks *hooks, const char *client_id)
 {
 	pending_forget(hooks->pending, client_id);
 }
+
+bool hook_withdraw(struct hooks *hooks, const char *client_id, uint64_t ticket)
+{
+	return pending_close(hooks->pending, client_id, ticket);
+}

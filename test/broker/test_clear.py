@@ -303,6 +303,61 @@ class Kick(BrokerTest):
             user, version = CLIENTS[name]
             self.client(b, name, version).connect(user, "p", rc=rc)
 
+    def test_logins_under_way(self):
+        """They were asked before: refused, and asked anew when they return.
+        On 2.0 there is none while the broker has time for this."""
+        if not self.v21:
+            return
+        ep, b = self.stage()
+        for query, out in (((("username", "ua"),), True),
+                           ((("client-id", "a"),), True),
+                           ((("username", "ua"), ("client-id", "a")), True),
+                           ((("username", "ub"),), False),
+                           ((("client-id", "b"),), False)):
+            ep.answers["auth_on_register"] = stall = Stall(kept(60))
+            b.api("cache/clear")
+            before = ep.count("auth_on_register")
+            c = self.client(b, "a").open()
+            c.send_connect("ua", "p")
+            ep.wait_for("auth_on_register", before + 1)
+            self.assertEqual(b.api("cache/clear", [("--kick", None),
+                                                   *query]), (200, DONE))
+            if out:
+                self.assertEqual(c.wait("CONNACK")["rc"], 5)
+                c.expect_closed()
+                ep.answers["auth_on_register"] = DENY
+                self.client(b, "a").connect("ua", "p", rc=5)
+                self.assertEqual(ep.count("auth_on_register"), before + 2)
+                stall.release()
+            else:
+                stall.release()
+                self.assertEqual(c.wait("CONNACK")["rc"], 0)
+                c.disconnect()
+        other = self.online(b, "z")
+        other.barrier()
+
+    def test_login_of_one_that_has_gone(self):
+        """Another of that id is not refused in its place."""
+        if not self.v21:
+            return
+        ep, b = self.stage()
+        ep.answers["auth_on_register"] = stall = Stall(kept(60))
+        for i, user in enumerate(("ua", "ub")):
+            c = self.client(b, "a").open()
+            c.send_connect(user, "p")
+            ep.wait_for("auth_on_register", i + 1)
+            if user == "ua":
+                c.close()
+                b.wait_log(r"Client a .*disconnected")
+                # or the next may come to lie where it was
+                filler = self.client(b, "filler").open()
+        self.assertEqual(b.api("cache/clear", [("username", "ua"),
+                                               ("--kick", None)]), (200, DONE))
+        stall.release()
+        self.assertEqual(c.wait("CONNACK")["rc"], 0)
+        c.barrier()
+        filler.close()
+
     def test_by_the_name_that_was_sent(self):
         ep, b = self.stage()
         ep.answers["auth_on_register"] = kept(60, ok(username="ub"))

@@ -39,7 +39,7 @@ static void a_reused_pointer_begins_anew(void **state)
 
 	c->state = CLIENT_REFUSED;
 	c->clean = true;
-	assert_true(client_pend(t, c, 7));
+	assert_true(client_pend(t, c, 7, NULL));
 	client_arrives(t, c);
 	client_doom(t, c);
 	assert_ptr_equal(client_begin(t, AT(1), "b"), c);
@@ -93,7 +93,7 @@ static void a_ticket_finds_its_client_until_decided(void **state)
 	struct client_table *t = *state;
 	struct client *c = client_begin(t, AT(1), "a");
 
-	assert_true(client_pend(t, c, 7));
+	assert_true(client_pend(t, c, 7, NULL));
 	assert_int_equal(c->state, CLIENT_PENDING);
 	assert_ptr_equal(client_by_ticket(t, 7), c);
 	assert_null(client_by_ticket(t, 8));
@@ -356,7 +356,7 @@ static void leaving_alone_unknows_nobody(void **state)
 	struct client_table *t = *state;
 	struct client *c = client_begin(t, AT(1), "a");
 
-	assert_true(client_pend(t, c, 7));
+	assert_true(client_pend(t, c, 7, NULL));
 	client_decided(t, c);
 	client_arrives(t, c);
 	client_take_arrival(t, c);
@@ -383,7 +383,7 @@ static void clearing_the_table_unknows_all(void **state)
 	client_doom(t, client_begin(t, AT(3), "b"));
 	client_goes_offline(t, client_begin(t, AT(4), "c"), 1);
 	client_arrives(t, client_begin(t, AT(5), "d"));
-	assert_true(client_pend(t, client_begin(t, AT(6), "e"), 3));
+	assert_true(client_pend(t, client_begin(t, AT(6), "e"), 3, NULL));
 	client_table_clear(t);
 	assert_int_equal(told.known, 6);
 	assert_int_equal(told.unknown, 6);
