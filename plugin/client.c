@@ -111,6 +111,15 @@ void client_decided(struct client_table *t, struct client *c)
 	c->ticket = 0;
 }
 
+void client_drop_auth_data(struct client *c)
+{
+	if (c->auth_data)
+		explicit_bzero(c->auth_data, c->auth_data_len);
+	free(c->auth_data);
+	c->auth_data = NULL;
+	c->auth_data_len = 0;
+}
+
 static void leave_offline(struct client_table *t, struct client *c)
 {
 	if (c->state != CLIENT_OFFLINE)
@@ -177,9 +186,8 @@ static void end(struct client_table *t, struct client *c)
 	leave_offline(t, c);
 	drop_filters(c);
 	free(c->auth_method);
-	free(c->auth_data);
-	c->auth_method = c->auth_data = NULL;
-	c->auth_data_len = 0;
+	c->auth_method = NULL;
+	client_drop_auth_data(c);
 	memset(&c->limits, 0, sizeof(c->limits));
 	client_take_arrival(t, c);
 	client_decided(t, c);

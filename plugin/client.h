@@ -68,7 +68,8 @@ struct client {
 			   * NULL: the broker's client may be gone */
 	const struct verdict *login; /* changes to apply at CONNECT */
 	char *auth_method;           /* of an exchange with us */
-	char *auth_data;             /* what it ended with; or NULL */
+	char *auth_data; /* its CONNECT's while that lasts, then what it ended
+			  * with; or NULL */
 	size_t auth_data_len;
 	struct client_filter *filters;
 	size_t filters_count;
@@ -142,6 +143,9 @@ void client_hand_filters(struct client *from, struct client *to);
 /* Its peer's, which stays what it is as long as the connection; one that is
  * longer than any of IP is not remembered. NULL is fine. */
 void client_set_address(struct client *c, const char *address);
+
+/* Wipe and forget `auth_data`. */
+void client_drop_auth_data(struct client *c);
 
 /* It goes by another id from now on. Returns 0 or -ENOMEM. */
 int client_rename(struct client_table *t, struct client *c, const char *id);

@@ -38,19 +38,17 @@ static bool give_data(struct mosquitto_evt_extended_auth *ed,
 	return true;
 }
 
-/* on_register_m5 tells what the CONNACK says (contract.md, 5.15). */
-static bool keep_data(struct client *c,
-		      const struct mosquitto_evt_extended_auth *ed)
+/* NULL: none. False without memory. */
+static bool keep_data(struct client *c, const void *data, size_t len)
 {
-	free(c->auth_data);
-	c->auth_data = NULL;
-	c->auth_data_len = ed->data_out_len;
-	if (!ed->data_out)
+	client_drop_auth_data(c);
+	if (!data)
 		return true;
-	c->auth_data = malloc((size_t)ed->data_out_len + 1);
+	c->auth_data = malloc(len + 1);
 	if (!c->auth_data)
 		return false;
-	memcpy(c->auth_data, ed->data_out, ed->data_out_len);
+	memcpy(c->auth_data, data, len);
+	c->auth_data_len = len;
 	return true;
 }
 
@@ -75,29 +73,47 @@ static const struct verdict *ask(struct plugin *p,
 }
 
 /* VerneMQ asks auth_on_register_m5 once the exchange has succeeded; the
- * password is not known then, nor is any other plugin asked. */
-static int finish(struct plugin *p, struct client *c, struct mosquitto *client)
+ * password is not known then, nor is any other plugin asked. What the CONNECT
+ * had of the exchange tells the question from that of a client without one,
+ * whose answer would otherwise be the same, kept ones too. */
+static const struct verdict *ask_login(struct plugin *p, struct client *c,
+				       struct mosquitto *client)
 {
+	struct property properties[] = {
+		{ .id = MQTT_PROP_AUTHENTICATION_METHOD,
+		  .text = bytes_of(c->auth_method) },
+		{ .id = MQTT_PROP_AUTHENTICATION_DATA,
+		  .text = { c->auth_data, c->auth_data_len } },
+	};
 	struct listener_told listener;
 	const struct verdict *v;
 	struct event ev;
-	int rc;
 
-	if (hooks_has(p->hooks, HOOK_AUTH_ON_REGISTER_M5)) {
-		ev = broker_event(p, client, HOOK_AUTH_ON_REGISTER_M5);
-		ev.clean = c->clean;
-		listener_ask(p, client, ev.hook, &listener);
-		ev.listener = listener.told;
-		hook_ask(p->hooks, &ev, false, &v, NULL);
-		listener_forget(&listener);
-		if (v->decision == DECISION_NEXT) {
-			verdict_unref(v);
-			v = verdict_deny("no endpoint decided");
-		}
-	} else {
-		v = verdict_ref(&verdict_ok);
-	}
-	rc = broker_login_answer(p, c, client, v);
+	if (!hooks_has(p->hooks, HOOK_AUTH_ON_REGISTER_M5))
+		return verdict_ref(&verdict_ok);
+	ev = broker_event(p, client, HOOK_AUTH_ON_REGISTER_M5);
+	ev.clean = c->clean;
+	ev.properties = properties;
+	ev.properties_count = c->auth_data ? 2 : 1;
+	listener_ask(p, client, ev.hook, &listener);
+	ev.listener = listener.told;
+	hook_ask(p->hooks, &ev, false, &v, NULL);
+	listener_forget(&listener);
+	if (v->decision != DECISION_NEXT)
+		return v;
+	verdict_unref(v);
+	return verdict_deny("no endpoint decided");
+}
+
+/* on_register_m5 tells what the CONNACK says (contract.md, 5.15). */
+static int finish(struct plugin *p, struct client *c,
+		  const struct mosquitto_evt_extended_auth *ed)
+{
+	const struct verdict *v = ask_login(p, c, ed->client);
+	int rc = MOSQ_ERR_AUTH;
+
+	if (keep_data(c, ed->data_out, ed->data_out_len))
+		rc = broker_login_answer(p, c, ed->client, v);
 	verdict_unref(v);
 	return rc;
 }
@@ -122,7 +138,7 @@ static int conclude(struct plugin *p, struct mosquitto_evt_extended_auth *ed,
 		return MOSQ_ERR_AUTH_CONTINUE;
 	if (!login)
 		return MOSQ_ERR_SUCCESS;
-	return keep_data(c, ed) ? finish(p, c, ed->client) : MOSQ_ERR_AUTH;
+	return finish(p, c, ed);
 }
 
 /* We have no opinion on this exchange: another plugin may lead it. */
@@ -130,6 +146,7 @@ static void leave_to_others(struct plugin *p, struct client *c)
 {
 	free(c->auth_method);
 	c->auth_method = NULL;
+	client_drop_auth_data(c);
 	if (c->state != CLIENT_PENDING)
 		return;
 	c->state = CLIENT_DEFERRED;
@@ -146,8 +163,10 @@ static int exchange(struct plugin *p, struct mosquitto_evt_extended_auth *ed,
 	const struct verdict *v = ask(p, ed, c->auth_method);
 	int rc = conclude(p, ed, c, login, v);
 
-	if (rc == MOSQ_ERR_AUTH && login)
+	if (rc == MOSQ_ERR_AUTH && login) {
 		c->state = CLIENT_REFUSED;
+		client_drop_auth_data(c);
+	}
 	if (rc == MOSQ_ERR_PLUGIN_DEFER)
 		leave_to_others(p, c);
 	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_AUTH_CONTINUE) {
@@ -182,7 +201,12 @@ int broker_on_auth_start(int event, void *data, void *userdata)
 	}
 	free(c->auth_method);
 	c->auth_method = strdup(ed->auth_method ? ed->auth_method : "");
-	return c->auth_method ? exchange(p, ed, c) : MOSQ_ERR_AUTH;
+	if (!c->auth_method)
+		return MOSQ_ERR_AUTH;
+	if (c->state == CLIENT_PENDING &&
+	    !keep_data(c, ed->data_in, ed->data_in_len))
+		return MOSQ_ERR_AUTH;
+	return exchange(p, ed, c);
 }
 
 int broker_on_auth_continue(int event, void *data, void *userdata)

@@ -2,7 +2,7 @@
 
 import base64
 
-from endpoint import DENY, NEXT, OK, Stall, ok
+from endpoint import DENY, NEXT, OK, Stall, kept, ok
 from host import ALL, BrokerTest, endpoint_conf
 
 HOOKS = ALL + ("on_auth_m5",)
@@ -177,8 +177,37 @@ class EnhancedAuth(BrokerTest):
         self.assertEqual(r.body, {
             "peer_addr": "127.0.0.1", "peer_port": 0, "mountpoint": "",
             "client_id": "c1", "username": "joe", "password": None,
-            "clean_start": False, "properties": {}})
+            "clean_start": False, "properties": says(b64(b"\x01\x02\xff"))})
         self.assertEqual(ep.wait_for("on_register_m5")["username"], "joe")
+
+    def test_auth_on_register_is_told_of_the_connect(self):
+        """Whatever the rounds brought; and of one without data."""
+        ep, b = self.stage(step(24), step(0, b"end"), step(0))
+        c = self.begin(b, b"first")
+        c.wait("AUTH")
+        c.auth(0x18, says(b"second"))
+        self.enters(c)
+        self.enters(self.begin(b, None, client_id="c2"))
+        self.assertEqual(
+            [r["properties"] for r in ep.of("auth_on_register_m5")],
+            [says(b64(b"first")), says()])
+        ep.wait_for("on_register_m5", 2)
+        self.assertEqual([r["properties"] for r in ep.of("on_register_m5")],
+                         [says(b64(b"end")), says()])
+
+    def test_what_is_kept_serves_none_without_an_exchange(self):
+        """An endpoint that allows no password only after one."""
+        ep, b = self.stage(step(0))
+        ep.answers["auth_on_register_m5"] = lambda r: (
+            kept(60) if r["properties"] else DENY)
+        for _ in range(2):
+            c = self.begin(b)
+            self.enters(c)
+            c.disconnect()
+            c = self.client(b, "c1", 5).open()
+            c.send_connect("u", None)
+            self.refused(c)
+        self.assertEqual(ep.count("auth_on_register_m5"), 3)
 
     def test_auth_on_register_refuses(self):
         """The host would not have asked."""
