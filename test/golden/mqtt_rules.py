@@ -79,9 +79,17 @@ def peer_port(host, port):
     return 0
 
 
-@rule("16", "CONNECT's properties are not told to a plugin")
+AUTH = ("p_authentication_method", "p_authentication_data")
+
+
+def of_auth(properties):
+    return {k: v for k, v in properties.items() if k in AUTH}
+
+
+@rule("16", "of CONNECT's properties the authentication method and its data "
+      "are told to a plugin, no others")
 def connect_properties(host, told):
-    return {}
+    return of_auth(told)
 
 
 @rule("16", "SUBSCRIBE's properties are not told to a plugin")
@@ -103,8 +111,7 @@ def unsubscribe_properties(host, properties):
 
 @rule("16", "of CONNECT and AUTH the method and its data are told")
 def auth_properties(host, properties):
-    return {k: v for k, v in properties.items()
-            if k in ("p_authentication_method", "p_authentication_data")}
+    return of_auth(properties)
 
 
 def without_expiry(properties):
