@@ -862,6 +862,11 @@ int endpoint_create_twin(struct endpoint **ret, struct endpoint *of,
 		      ended, arg);
 }
 
+bool endpoint_is_twin_of(const struct endpoint *twin, const struct endpoint *of)
+{
+	return twin->common == of->common;
+}
+
 static void cancel(struct endpoint *ep, struct pool_call *call)
 {
 	stop_transfer(call);

@@ -48,6 +48,11 @@ struct transport *endpoint_way(const struct endpoint *ep);
  * be destroyed. */
 void endpoint_adopt(struct endpoint *ep, struct endpoint *other);
 
+/* Whether the two share health and counters. One that was removed and made
+ * again has others. */
+bool endpoint_is_twin_of(const struct endpoint *twin,
+			 const struct endpoint *of);
+
 /* Likewise of a twin, with limits and way as for endpoint_create_twin().
  * Returns 0; or -ENOMEM, with nothing changed. */
 int endpoint_limit(struct endpoint *ep, const struct pool_endpoint_opts *opts,

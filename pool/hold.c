@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 #include "pool/call.h"
 #include "pool/endpoint.h"
@@ -88,12 +87,12 @@ void hold_destroy(struct hold *h)
 	free(h);
 }
 
-static struct endpoint *find(const struct hold *h, const char *name)
+static struct endpoint *find(const struct hold *h, const struct endpoint *of)
 {
 	struct endpoint *twin;
 
 	for (twin = h->twins; twin; twin = endpoint_next(twin)) {
-		if (!strcmp(endpoint_name(twin), name))
+		if (endpoint_is_twin_of(twin, of))
 			break;
 	}
 	return twin;
@@ -113,7 +112,7 @@ struct endpoint *hold_twin(struct hold *h, struct endpoint *of,
 			   struct transport *way)
 {
 	struct pool_endpoint_opts own = *opts;
-	struct endpoint *twin = find(h, endpoint_name(of));
+	struct endpoint *twin = find(h, of);
 
 	if (twin)
 		return hold_update(twin, opts, way) ? NULL : twin;
@@ -159,18 +158,23 @@ void hold_turn(struct hold *h)
 	receive_ended(h);
 }
 
-void hold_forget(struct hold *h, hold_known_fn *is_known, void *arg)
+bool hold_forget(struct hold *h, hold_known_fn *is_known, void *arg)
 {
 	struct endpoint *twin, *next, *kept = NULL;
+	bool all = true;
 
 	for (twin = h->twins; twin; twin = next) {
+		bool known = is_known(twin, arg);
+
 		next = endpoint_next(twin);
-		if (!is_known(twin, arg) && endpoint_is_empty(twin)) {
+		if (!known && endpoint_is_empty(twin)) {
 			endpoint_destroy(twin);
-		} else {
-			endpoint_set_next(twin, kept);
-			kept = twin;
+			continue;
 		}
+		all &= known;
+		endpoint_set_next(twin, kept);
+		kept = twin;
 	}
 	h->twins = kept;
+	return all;
 }

@@ -62,7 +62,8 @@ typedef bool hold_known_fn(struct endpoint *twin, void *arg);
 int hold_update(struct endpoint *twin, const struct pool_endpoint_opts *opts,
 		struct transport *way);
 
-/* Drop the twins that `is_known(twin)` does not know and that have no call. */
-void hold_forget(struct hold *h, hold_known_fn *is_known, void *arg);
+/* Drop the twins that `is_known(twin)` does not know and that have no call.
+ * Returns whether that was all it does not know. */
+bool hold_forget(struct hold *h, hold_known_fn *is_known, void *arg);
 
 #endif /* POOL_HOLD_H */

@@ -601,6 +601,8 @@ static bool is_known(struct endpoint *twin, void *arg)
 
 	pthread_mutex_lock(&pool->shared.lock);
 	entry = table_find(pool->shared.table, endpoint_name(twin));
+	if (entry && !endpoint_is_twin_of(twin, entry->ep))
+		entry = NULL; /* another of that name */
 	if (entry)
 		(void)hold_update(twin, &entry->opts, entry->way);
 	pthread_mutex_unlock(&pool->shared.lock);
@@ -616,8 +618,8 @@ static void turn_own(struct pool *pool)
 	hold_turn(pool->hold);
 	if (version == pool->version)
 		return;
-	pool->version = version;
-	hold_forget(pool->hold, is_known, pool);
+	if (hold_forget(pool->hold, is_known, pool))
+		pool->version = version;
 }
 
 /* Nobody finds an endpoint by this name. */

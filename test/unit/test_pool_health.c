@@ -832,6 +832,28 @@ static void test_a_hold_that_found_no_connection_opens_it(void **state)
 	clear(&held);
 }
 
+/* Its twin on the owner's thread goes by the new one's health. */
+static void test_a_hold_asks_one_that_was_made_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	configure_breaker(f, 1, NEVER_MS);
+	f->kind = POOL_HOLD;
+	answer_status(f, 500);
+	expect_status(f, 500);
+	assert_true(stats_of(f, f->url).open);
+	assert_int_equal(pool_configure(f->pool, NULL, 0), 0);
+	settle(f);
+	configure_breaker(f, 1, NEVER_MS);
+	settle(f);
+	assert_false(stats_of(f, f->url).open);
+	answer_status(f, 200);
+	call_ok(f);
+	answer_status(f, 500);
+	expect_status(f, 500);
+	assert_true(stats_of(f, f->url).open);
+}
+
 /* ---- limits may change ---- */
 
 struct meddler {
@@ -922,6 +944,7 @@ int main(void)
 		TEST(test_a_question_that_times_out_does_not),
 		TEST(test_a_hold_that_fails_at_once_does_not),
 		TEST(test_a_hold_that_found_no_connection_opens_it),
+		TEST(test_a_hold_asks_one_that_was_made_anew),
 		TEST(test_limits_may_change_under_the_owners_eyes),
 	};
 
