@@ -28,6 +28,9 @@ struct loop {
 	struct watch *watches; /* by descriptor */
 	size_t n_watches;
 	struct loop_timer *timers; /* root of a pairing heap */
+	/* While timers run: those that are set meanwhile, a heap likewise. */
+	struct loop_timer *later;
+	bool running;
 	int64_t now_ms;
 	/* loop_wake() sets `woken`, then looks at `polling`; the loop sets
 	 * `polling`, then looks at `woken`. One of them sees the other. */
@@ -248,6 +251,25 @@ static struct loop_timer *heap_merge_siblings(struct loop_timer *first)
 	return root;
 }
 
+/* Of a timer that is no root; what was below it is due no sooner. */
+static void put_in_place(struct loop_timer *t, struct loop_timer *below)
+{
+	struct loop_timer *next = below ? below : t->next;
+
+	if (below) {
+		below->prev = t->prev;
+		below->next = t->next;
+		if (t->next)
+			t->next->prev = below;
+	} else if (t->next) {
+		t->next->prev = t->prev;
+	}
+	if (t->prev->child == t)
+		t->prev->child = next;
+	else
+		t->prev->next = next;
+}
+
 static void heap_remove(struct loop *loop, struct loop_timer *t)
 {
 	struct loop_timer *below = heap_merge_siblings(t->child);
@@ -256,17 +278,12 @@ static void heap_remove(struct loop *loop, struct loop_timer *t)
 		below->prev = NULL;
 		below->next = NULL;
 	}
-	if (t == loop->timers) {
+	if (t == loop->timers)
 		loop->timers = below;
-	} else {
-		if (t->prev->child == t)
-			t->prev->child = t->next;
-		else
-			t->prev->next = t->next;
-		if (t->next)
-			t->next->prev = t->prev;
-		loop->timers = heap_merge(loop->timers, below);
-	}
+	else if (t == loop->later)
+		loop->later = below;
+	else
+		put_in_place(t, below);
 	t->child = NULL;
 	t->next = NULL;
 	t->prev = NULL;
@@ -277,7 +294,10 @@ void loop_timer_set(struct loop *loop, struct loop_timer *t, int64_t due_ms)
 {
 	loop_timer_cancel(loop, t);
 	t->due_ms = due_ms > 0 ? due_ms : 1;
-	loop->timers = heap_merge(loop->timers, t);
+	if (loop->running)
+		loop->later = heap_merge(loop->later, t);
+	else
+		loop->timers = heap_merge(loop->timers, t);
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *t)
@@ -291,12 +311,16 @@ static void run_timers(struct loop *loop)
 	struct loop_timer *t;
 	unsigned n = 0;
 
+	loop->running = true;
 	while (loop->timers && loop->timers->due_ms <= loop->now_ms &&
 	       n++ < TIMERS_PER_PASS) {
 		t = loop->timers;
 		heap_remove(loop, t);
 		t->fn(loop, t->arg);
 	}
+	loop->running = false;
+	loop->timers = heap_merge(loop->timers, loop->later);
+	loop->later = NULL;
 }
 
 /*
