@@ -20,8 +20,12 @@
 #define BACKSTOP_MS 2000
 
 /* More Cache-Control headers than this are somebody's mischief: finding one
- * takes libcurl a walk over all headers. It bounds them to 300 KiB. */
+ * takes libcurl a walk over all headers. */
 #define MAX_CACHE_CONTROLS 32
+
+/* Of headers and trailers, in bytes. libcurl bounds the former alone, by as
+ * much. */
+#define HEAD_MAX (300 * 1024)
 
 /* A name without a value keeps libcurl from sending its own. */
 static const char *const fixed_headers[] = {
@@ -47,6 +51,7 @@ struct transfer {
 	size_t fixed;
 	struct pool_call *call;
 	uint64_t max_reply;
+	uint64_t head;    /* bytes of headers and trailers so far */
 	bool has_headers; /* all of the final response's */
 	bool sent;        /* or about to be */
 	/* Of HTTP/2: the answer was complete before the body went. */
@@ -60,7 +65,8 @@ struct transfer {
  * Callbacks
  */
 
-/* libcurl takes a connection's end for that of the headers, too. */
+/* libcurl takes a connection's end for that of the headers, too; and trailers
+ * without end, as long as it is let. */
 static size_t take_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
@@ -72,6 +78,11 @@ static size_t take_header(char *line, size_t size, size_t n, void *arg)
 		curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 		if (status >= 200)
 			t->has_headers = true;
+	}
+	t->head += size * n;
+	if (t->head > HEAD_MAX) {
+		t->error = -EFBIG;
+		return 0;
 	}
 	return size * n;
 }
@@ -379,6 +390,7 @@ void transfer_rewind(struct transfer *t)
 	t->sent = false;
 	t->answered_early = false;
 	t->ready_us = t->replied_us = 0;
+	t->head = 0;
 	if (transport_may_multiplex(t->way))
 		curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 0L);
 	t->error = 0;
@@ -446,7 +458,8 @@ static int error_of(const struct transfer *t, CURLcode result)
 		return t->error;
 	switch (result) {
 	case CURLE_OUT_OF_MEMORY:
-		return -ENOMEM;
+		/* so it calls a line of more than 100 KB, too */
+		return t->replied_us ? -EFBIG : -ENOMEM;
 	case CURLE_FILESIZE_EXCEEDED:
 		return -EFBIG;
 	case CURLE_OPERATION_TIMEDOUT:
@@ -461,14 +474,29 @@ static int error_of(const struct transfer *t, CURLcode result)
 	}
 }
 
+static void explain_size(const struct transfer *t, CURLcode result,
+			 char text[static EXPLAIN_LEN])
+{
+	if (t->head > HEAD_MAX)
+		snprintf(text, EXPLAIN_LEN,
+			 "the reply's headers and trailers exceed %d bytes",
+			 HEAD_MAX);
+	else if (result == CURLE_OUT_OF_MEMORY)
+		snprintf(text, EXPLAIN_LEN,
+			 "a header of the reply is too long, or there is no "
+			 "memory for it");
+	else
+		snprintf(text, EXPLAIN_LEN, "the reply exceeds %llu bytes",
+			 (unsigned long long)t->max_reply);
+}
+
 static void fail(struct transfer *t, CURLcode result)
 {
 	int error = error_of(t, result);
 	char text[EXPLAIN_LEN];
 
 	if (error == -EFBIG) {
-		snprintf(text, sizeof(text), "the reply exceeds %llu bytes",
-			 (unsigned long long)t->max_reply);
+		explain_size(t, result, text);
 		call_fail(t->call, error, text);
 	} else if (error == -ENOMEM) {
 		call_fail(t->call, error, "out of memory");

@@ -308,6 +308,45 @@ static void test_age_is_a_number_or_nothing(void **state)
 	}
 }
 
+/* Without a bound libcurl would keep trailers for as long as they come. */
+static void test_headers_and_trailers_are_bounded(void **state)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+				   "chunked\r\n\r\n2\r\n{}\r\n0\r\n";
+	enum {
+		LINES = 60000,
+		LONG = 200 * 1024,
+	};
+	struct fixture *f = *state;
+	struct got got;
+	size_t len = sizeof(head) - 1;
+	char *raw = malloc(len + LINES * 6 + LONG + 1);
+
+	assert_non_null(raw);
+	configure_url(f, f->url);
+	memcpy(raw, head, len);
+	for (size_t i = 0; i < LINES; i++)
+		memcpy(raw + len + i * 6, "A: b\r\n", 6);
+	raw[len + LINES * 6] = '\0';
+	push_raw(f, raw, true);
+	call(f, &got, f->url);
+	assert_int_equal(got.error, -EFBIG);
+	assert_string_equal(got.text, "the reply's headers and trailers exceed "
+				      "307200 bytes");
+	clear(&got);
+	/* one line that long */
+	len = sizeof("HTTP/1.1 200 OK\r\nX: ") - 1;
+	memcpy(raw, "HTTP/1.1 200 OK\r\nX: ", len);
+	memset(raw + len, 'x', LONG);
+	raw[len + LONG] = '\0';
+	push_raw(f, raw, true);
+	call(f, &got, f->url);
+	assert_int_equal(got.error, -EFBIG);
+	assert_non_null(strstr(got.text, "too long"));
+	clear(&got);
+	free(raw);
+}
+
 static void test_headers_of_the_final_response_alone_count(void **state)
 {
 	static const struct http_bytes chunk = { "{}", 2 };
@@ -1982,6 +2021,7 @@ int main(void)
 		TEST(test_reply_is_handed_over),
 		TEST(test_reply_without_headers_or_body),
 		TEST(test_age_is_a_number_or_nothing),
+		TEST(test_headers_and_trailers_are_bounded),
 		TEST(test_headers_of_the_final_response_alone_count),
 		TEST(test_too_many_cache_controls_cache_nothing),
 		TEST(test_odd_but_good_replies),
