@@ -867,19 +867,25 @@ bool endpoint_is_twin_of(const struct endpoint *twin, const struct endpoint *of)
 	return twin->common == of->common;
 }
 
-static void cancel(struct endpoint *ep, struct pool_call *call)
+static void cut_short(struct endpoint *ep, struct pool_call *call, int error,
+		      const char *text)
 {
 	stop_transfer(call);
-	end_with_error(ep, call, -ECANCELED, "the broker is stopping");
+	end_with_error(ep, call, error, text);
+}
+
+static void cancel(struct endpoint *ep, struct pool_call *call)
+{
+	cut_short(ep, call, -ECANCELED, "the broker is stopping");
 }
 
 /* Whoever waits in a lane becomes ready when the call ahead ends. */
-static void cancel_calls(struct endpoint *ep)
+void endpoint_end_calls(struct endpoint *ep, int error, const char *text)
 {
 	struct pool_call *call;
 
 	while ((call = queue_any(&ep->queue)) != NULL)
-		cancel(ep, call);
+		cut_short(ep, call, error, text);
 }
 
 /* At the end nobody resumes what is paused. */
@@ -911,7 +917,7 @@ void endpoint_destroy(struct endpoint *ep)
 {
 	if (!ep)
 		return;
-	cancel_calls(ep);
+	endpoint_end_calls(ep, -ECANCELED, "the broker is stopping");
 	loop_timer_cancel(ep->loop, &ep->probe_timer);
 	while (ep->ending)
 		end_route(ep, ep->ending);

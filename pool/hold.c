@@ -10,10 +10,17 @@
 /* How often the loop turns for its timers' sake, when no call is open. */
 #define TURN_MS 50
 
+/* What calls that nobody waits for may take of the owner's thread: a tenth of
+ * it, and so much at once. To read a reply takes a thousandth of that, but some
+ * never end. */
+#define TURNS_SHARE  10
+#define TURNS_MAX_US 100000
+
 struct hold {
 	struct loop *loop;
 	unsigned calls; /* open, or not received yet */
-	int64_t turned_ms;
+	int64_t turned_us;
+	int64_t turns_us; /* that turns took beyond their share */
 	struct loop_timer deadline;
 	struct endpoint *twins;
 	struct pool_call *ended; /* not received yet, oldest first */
@@ -146,15 +153,32 @@ bool hold_wait(struct hold *h, struct pool_call *call, int64_t deadline_us)
 	return call->ended;
 }
 
+static void end_what_takes_too_long(struct hold *h)
+{
+	struct endpoint *twin;
+
+	for (twin = h->twins; twin; twin = endpoint_next(twin))
+		endpoint_end_calls(twin, -ETIMEDOUT,
+				   "given up: to read on would hold the "
+				   "broker");
+}
+
 void hold_turn(struct hold *h)
 {
-	int64_t now = loop_clock_ms();
+	int64_t began_us = loop_clock_us();
+	int64_t since_us = began_us - h->turned_us;
 
-	if (!h->calls && now - h->turned_ms < TURN_MS)
+	if (!h->calls && since_us < TURN_MS * 1000)
 		return;
-	h->turned_ms = now;
+	h->turned_us = began_us;
+	h->turns_us -= since_us / TURNS_SHARE;
+	if (h->turns_us < 0)
+		h->turns_us = 0;
 	loop_wake(h->loop);
 	loop_run_once(h->loop);
+	h->turns_us += loop_clock_us() - began_us;
+	if (h->turns_us > TURNS_MAX_US)
+		end_what_takes_too_long(h);
 	receive_ended(h);
 }
 

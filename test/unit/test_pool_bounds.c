@@ -5,11 +5,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "pool/pool.h"
 #include "test/unit/http_server.h"
 #include "test/unit/pool_fixture.h"
@@ -268,6 +273,74 @@ static void test_calls_that_hang_leave_room_for_the_others(void **state)
 	clear_all(asked, COUNT(asked));
 	clear(&held);
 	clear(&aside);
+}
+
+/* An endpoint that goes on and on, in a way that is no body and no header. */
+struct babbler {
+	int listener;
+	pthread_t thread;
+	char url[64];
+};
+
+static void *babble(void *arg)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+				   "chunked\r\n\r\n2;a=";
+	const struct babbler *b = arg;
+	int fd = accept(b->listener, NULL, NULL);
+	char more[65536];
+	ssize_t n;
+
+	n = recv(fd, more, sizeof(more), 0);
+	memset(more, 'b', sizeof(more));
+	if (n > 0)
+		n = send(fd, head, sizeof(head) - 1, MSG_NOSIGNAL);
+	while (n > 0)
+		n = send(fd, more, sizeof(more), MSG_NOSIGNAL);
+	close(fd);
+	return NULL;
+}
+
+static void babbler_start(struct babbler *b)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	b->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(b->listener, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(b->listener, 1), 0);
+	assert_int_equal(
+		getsockname(b->listener, (struct sockaddr *)&addr, &len), 0);
+	snprintf(b->url, sizeof(b->url), "http://127.0.0.1:%u/",
+		 ntohs(addr.sin_port));
+	assert_int_equal(pthread_create(&b->thread, NULL, babble, b), 0);
+}
+
+/* Long before its own time is over. */
+static void test_what_is_given_up_does_not_hold_the_owner(void **state)
+{
+	struct fixture *f = *state;
+	struct pool_request req = request_of(f, POOL_HOLD);
+	struct pool_call *call;
+	struct babbler b;
+	struct got got;
+
+	babbler_start(&b);
+	configure_url(f, b.url);
+	settle(f);
+	req.endpoint = b.url;
+	req.timeout_ms = 10 * PATIENCE_MS;
+	call = submit_request(f, &got, &req);
+	assert_int_equal(pool_wait(f->pool, call, pool_now_us() + 20000),
+			 -ETIMEDOUT);
+	WAIT_UNTIL((pool_collect(f->pool), got.done));
+	assert_int_equal(got.error, -ETIMEDOUT);
+	assert_string_equal(got.text,
+			    "given up: to read on would hold the broker");
+	pthread_join(b.thread, NULL);
+	close(b.listener);
+	clear(&got);
 }
 
 static void hold_those_of_a(const struct http_request *req,
@@ -563,6 +636,7 @@ int main(void)
 		TEST_UNSTARTED(test_more_bytes_than_the_box_may_hold),
 		TEST_UNSTARTED(test_many_small_ones_fill_it),
 		TEST(test_calls_that_hang_leave_room_for_the_others),
+		TEST(test_what_is_given_up_does_not_hold_the_owner),
 		TEST(test_an_endpoint_that_hangs_is_in_nobodys_way),
 		TEST(test_what_is_queued_is_delivered),
 		TEST(test_retries_are_part_of_it),
