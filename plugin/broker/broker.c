@@ -247,8 +247,10 @@ __attribute__((hot)) void broker_enter(struct plugin *p, enum hook_id may_join,
 	broker_drop_kept(p);
 	broker_drop_passing(p);
 	hooks_refresh(p->hooks);
-	if (shutdown_signals.seen)
+	if (shutdown_signals.seen) {
+		p->shutting_down = true;
 		hooks_shut_down(p->hooks);
+	}
 	if (!gather_empty(p->gather) &&
 	    !gather_fits(p->gather, may_join, client))
 		broker_flush_gathered(p);

@@ -78,12 +78,14 @@ struct plugin {
 	/* The client whose login was just decided: whom a takeover seen next
 	 * gives way to. */
 	struct client *arriving;
-	bool ticked;     /* TICK has come at least once */
-	bool rechecking; /* from RELOAD to the next TICK */
-	bool kicking;    /* the broker asks about subscriptions of a client
+	bool ticked;        /* TICK has come at least once */
+	bool rechecking;    /* from RELOAD to the next TICK */
+	bool kicking;       /* the broker asks about subscriptions of a client
 			  * that we part from */
-	bool watching;   /* for its shutdown */
-	bool stopping;   /* the broker's clients are freed */
+	bool watching;      /* for its shutdown */
+	bool shutting_down; /* its loop turns no more: what is still published
+			     * are wills */
+	bool stopping;      /* the broker's clients are freed */
 	struct kept_verdict kept;
 	struct passing_message passing;
 	struct client_table clients;

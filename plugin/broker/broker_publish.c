@@ -54,6 +54,17 @@ static void tell_publish(struct plugin *p, const struct client *c,
 	hook_tell(p->hooks, &ev);
 }
 
+/* The broker publishes nothing more for us. */
+static int will_is_lost(struct plugin *p, const struct client *c,
+			const struct message *m)
+{
+	broker_trouble(p, BROKER_LOST,
+		       "the will of client %s to %.*s is lost: the reply "
+		       "changes it, which is too late when the broker stops",
+		       c->id, (int)m->topic.len, (const char *)m->topic.data);
+	return MOSQ_ERR_ACL_DENIED;
+}
+
 /* No MESSAGE follows for a will: if the reply changes it, the broker's own is
  * refused and the decided one published in its place. */
 static int carry_out_will(struct plugin *p, const struct message *m,
@@ -63,6 +74,8 @@ static int carry_out_will(struct plugin *p, const struct message *m,
 	int rc = MOSQ_ERR_SUCCESS;
 
 	if (v->given & CHANGES_MESSAGE || will.qos != m->qos) {
+		if (p->shutting_down)
+			return will_is_lost(p, c, m);
 		rc = MOSQ_ERR_ACL_DENIED;
 		if (message_publish(p, c->ptr, &will) != 0)
 			return rc;
@@ -88,14 +101,15 @@ static int carry_out_qos(struct plugin *p, const struct message *m,
 	return MOSQ_ERR_ACL_DENIED;
 }
 
-/* A client that left, or that gives way to one of its id, publishes no more:
- * what is asked for is its will. */
+/* A client that left, or that gives way to one of its id, publishes no more,
+ * nor does anybody at the broker's end: what is asked for is its will. */
 __attribute__((hot)) static bool is_will(const struct plugin *p,
 					 const struct client *c)
 {
 	return c->state == CLIENT_LEFT || c->state == CLIENT_OFFLINE ||
 	       (p->arriving && p->arriving != c &&
-		strcmp(p->arriving->id, c->id) == 0);
+		strcmp(p->arriving->id, c->id) == 0) ||
+	       p->shutting_down;
 }
 
 static bool changes_qos(const struct message *m, const struct verdict *v)

@@ -222,6 +222,7 @@ class Broker:
         return self.wrap + command
 
     def spawn(self):
+        self.saved = None
         self.port = free_port()
         self.write("mosquitto.conf", self.config())
         env = self.env

@@ -714,6 +714,44 @@ class Wills(PublishTest):
         self.online(b, "c1", will=self.WILL)
         b.stop()
 
+    def test_at_shutdown_it_is_refused_or_as_it_was(self):
+        """Retained, so that the next start shows what became of it."""
+        for answer, on_error, stays in (
+                (OK, "deny", True),
+                (DENY, "deny", False),
+                (ok(topic="safe"), "deny", False),
+                (ok(payload="eA=="), "deny", False),
+                (ok(qos=0), "deny", False),
+                ((503, {}, "down"), "allow", False)):
+            with self.subTest(answer=answer):
+                ep = self.endpoint()
+                asked = ("auth_on_publish", "auth_on_publish_m5")
+                conf = endpoint_conf(ep.url, asked, "a", on_error=on_error)
+                conf.update(endpoint_conf(
+                    ep.url, [h for h in ALL if h not in asked]))
+                b = self.unstarted(
+                    conf, lines=["persistence true",
+                                 "persistence_location @DIR@/"])
+                b.start()
+                for version in (4, 5):
+                    self.online(b, "c%d" % version, version, will={
+                        "topic": "will/%d" % version, "payload": "secret",
+                        "qos": 1, "retain": True})
+                ep.answers["auth_on_publish"] = answer
+                ep.answers["auth_on_publish_m5"] = answer
+                b.stop()
+                self.assertEqual(ep.count("auth_on_publish"), 1)
+                self.assertEqual(ep.count("auth_on_publish_m5"), 1)
+                ep.answers.clear()
+                b.start()
+                watch = self.subscriber(b, "#", client_id="watch")
+                if stays:
+                    self.assertEqual({watch.message()["topic"]
+                                      for _ in range(2)},
+                                     {"will/4", "will/5"})
+                watch.quiet()
+                b.stop()
+
 
 class OutOfReach(PublishTest):
     """Topics that an endpoint does not decide about."""
