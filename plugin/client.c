@@ -200,7 +200,7 @@ static void end(struct client_table *t, struct client *c)
 	c->address_len = 0;
 	c->login = NULL;
 	c->state = CLIENT_UNASKED;
-	c->clean = c->m5 = c->deferred = c->unfit = c->parted = false;
+	c->clean = c->m5 = c->deferred = c->unfit = c->parted = c->taken = false;
 	c->doomed = 0;
 }
 

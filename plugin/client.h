@@ -54,6 +54,7 @@ struct client {
 	bool unfit;    /* its names could not be set: part from it */
 	bool deferred; /* admitted, if at all, by others */
 	bool parted;   /* client_part(): `unknow` was called */
+	bool taken;    /* CLIENT_OFFLINE: by one that we have not seen yet */
 	uint8_t address_len;
 	uint32_t id_len;
 	char *id;        /* in `room`, or allocated */

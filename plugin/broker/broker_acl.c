@@ -73,6 +73,28 @@ __attribute__((cold)) static int check_retain_source(struct plugin *p)
 		       : MOSQ_ERR_PLUGIN_DEFER;
 }
 
+/* One that came in without a login of ours, at a pointer of nobody, or of
+ * another that is no more. */
+__attribute__((cold)) static struct client *begin_unasked(
+	struct plugin *p, const struct mosquitto *client)
+{
+	struct client *c = broker_begin(p, client);
+
+	if (c)
+		broker_end_unnoticed(p, c);
+	return c;
+}
+
+/* Of a client that is gone a will may come still; but without a connection it
+ * shows no certificate. */
+static bool is_another(struct plugin *p, const struct client *c,
+		       const struct mosquitto *client)
+{
+	return (c->state == CLIENT_LEFT || c->state == CLIENT_REFUSED ||
+		c->state == CLIENT_OFFLINE) &&
+	       listener_sees_certificate(p, client);
+}
+
 /* The client's entry, made for one that came in without a login of ours; or
  * NULL for whom nothing is allowed. */
 __attribute__((hot)) static struct client *admitted(
@@ -80,8 +102,8 @@ __attribute__((hot)) static struct client *admitted(
 {
 	struct client *c = broker_client(p, client);
 
-	if (!c)
-		c = broker_begin(p, client);
+	if (!c || is_another(p, c, client))
+		c = begin_unasked(p, client);
 	if (!c)
 		return NULL;
 	/* A pending or refused client can only be here for its will. */

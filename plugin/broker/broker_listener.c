@@ -69,21 +69,25 @@ static bool find_functions(struct host_x509 *ret)
 	return true;
 }
 
-/* False, which is said once: whatever certificate the broker would hand out,
- * nobody could give it back. */
+/* False: whatever certificate the broker would hand out, nobody could give it
+ * back. */
 static bool has_functions(struct plugin *p)
 {
 	if (p->x509.encode)
 		return true;
-	if (p->x509.missed)
-		return false;
-	if (find_functions(&p->x509))
-		return true;
-	p->x509.missed = true;
+	if (!p->x509.missed)
+		p->x509.missed = !find_functions(&p->x509);
+	return !p->x509.missed;
+}
+
+static void say_it_is_null(struct plugin *p)
+{
+	if (p->x509.said)
+		return;
+	p->x509.said = true;
 	broker_log(p, LOG_LEVEL_WARN,
 		   "client_cert is sent as null: the functions of this "
 		   "broker's OpenSSL are not to be found");
-	return false;
 }
 
 /* ---- the certificate ---- */
@@ -110,6 +114,7 @@ static void ask_certificate(struct plugin *p, const struct mosquitto *client,
 	void *x509;
 
 	if (!has_functions(p)) {
+		say_it_is_null(p);
 		ret->info.cert_unknown = true;
 		return;
 	}
@@ -121,6 +126,16 @@ static void ask_certificate(struct plugin *p, const struct mosquitto *client,
 	ret->info.cert_unknown = true;
 	encode_certificate(p, x509, ret);
 	p->x509.free(x509);
+}
+
+bool listener_sees_certificate(struct plugin *p, const struct mosquitto *client)
+{
+	void *x509 =
+		has_functions(p) ? mosquitto_client_certificate(client) : NULL;
+
+	if (x509)
+		p->x509.free(x509);
+	return x509 != NULL;
 }
 
 /* ---- the listener ---- */

@@ -115,11 +115,16 @@ static bool exists(struct plugin *p, const struct client *c)
 
 	if (mosquitto_client)
 		return mosquitto_client(c->id) == c->ptr;
-	/* Of a client that is offline this has no effect; had one of this id
-	 * come since, it would not be found here (broker_announce()). */
+	/* Of a client that is offline this has no effect. One of this id whose
+	 * login the broker did not tell of, and that has done nothing yet, is
+	 * parted from; that is noticed, and happens once. */
 	p->kicking = true;
+	p->probed = c;
 	rc = mosquitto_kick_client_by_clientid(c->id, true);
 	p->kicking = false;
+	if (!p->probed)
+		return false;
+	p->probed = NULL;
 	return rc == MOSQ_ERR_SUCCESS;
 }
 

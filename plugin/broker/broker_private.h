@@ -48,6 +48,7 @@ struct host_x509 {
 	int (*encode)(const void *x509, unsigned char **at);
 	void (*free)(void *x509);
 	bool missed; /* looked for, and not found */
+	bool said;   /* what that means for forward_connection_opts */
 };
 
 /* Lines that clients and replies can bring about, as often as they like. */
@@ -88,6 +89,9 @@ struct plugin {
 	bool stopping;      /* the broker's clients are freed */
 	struct kept_verdict kept;
 	struct passing_message passing;
+	/* The client that is offline, while 2.0 is asked whether it is by
+	 * parting from it; NULL then: there was another of its id. */
+	const struct client *probed;
 	struct client_table clients;
 	struct broker_ops ops;
 	pthread_t thread; /* the broker's */
@@ -125,6 +129,8 @@ bool broker_on_thread(const struct plugin *p);
 
 /* Begin a new life at this pointer (broker_session.c). NULL: no memory. */
 struct client *broker_begin(struct plugin *p, const struct mosquitto *client);
+/* This client is there: one that was offline under its id is no more. */
+void broker_end_unnoticed(struct plugin *p, struct client *c);
 /* What we know of this client; NULL when that is nothing, or is of another
  * client that had this pointer. */
 struct client *broker_client(struct plugin *p, const struct mosquitto *client);
@@ -259,6 +265,10 @@ struct listener_told {
 void listener_ask(struct plugin *p, const struct mosquitto *client,
 		  enum hook_id hook, struct listener_told *ret);
 void listener_forget(struct listener_told *told);
+
+/* Whether the client has a connection by which it has shown a certificate. */
+bool listener_sees_certificate(struct plugin *p,
+			       const struct mosquitto *client);
 
 /* broker_limits.c */
 void limits_begin(struct plugin *p, struct client *c, const struct verdict *v);

@@ -62,13 +62,16 @@ __attribute__((hot)) struct client *broker_client(
 }
 
 /* An offline session of this id that was not taken over had ended. */
-static void end_unnoticed(struct plugin *p, const struct client *c)
+void broker_end_unnoticed(struct plugin *p, struct client *c)
 {
 	struct client *old = client_offline_by_id(&p->clients, c->id);
 
 	if (!old || old == c)
 		return;
-	offline_ended(p, old);
+	if (old->taken && !c->clean)
+		client_hand_filters(old, c);
+	else
+		offline_ended(p, old);
 	client_doom(&p->clients, old);
 }
 
@@ -76,7 +79,7 @@ void broker_announce(struct plugin *p, struct client *c)
 {
 	if (c->state == CLIENT_ONLINE)
 		return;
-	end_unnoticed(p, c);
+	broker_end_unnoticed(p, c);
 	c->state = CLIENT_ONLINE;
 	tell(p, c, HOOK_ON_CLIENT_WAKEUP);
 	tell(p, c, broker_hook(HOOK_ON_REGISTER, c->m5));
@@ -175,17 +178,21 @@ int broker_on_disconnect(int event, void *data, void *userdata)
 	struct mosquitto_evt_disconnect *ed = data;
 	struct plugin *p = userdata;
 	struct client *c;
+	bool taken_over;
 
 	(void)event;
 	broker_enter(p, HOOK_COUNT, NULL);
+	if (p->probed && p->probed->ptr != ed->client)
+		p->probed = NULL;
 	c = broker_client(p, ed->client);
 	if (!c)
 		return MOSQ_ERR_SUCCESS;
 	/* On 2.1 the session has ended, or was taken over, in which case the
 	 * clean flag counts again. On 2.0 the flag is all there is. */
-	leave(p, c,
-	      p->host.v21 ? ed->reason != BROKER_SESSION_TAKEN_OVER || c->clean
-			  : c->clean);
+	taken_over = p->host.v21 && ed->reason == BROKER_SESSION_TAKEN_OVER;
+	leave(p, c, p->host.v21 ? !taken_over || c->clean : c->clean);
+	/* By one whose login the broker does not tell of: its CONNECT will. */
+	c->taken = taken_over && c->state == CLIENT_OFFLINE;
 	return MOSQ_ERR_SUCCESS;
 }
 

@@ -3,7 +3,8 @@
 import time
 
 from endpoint import ok
-from host import ALL, BrokerTest, endpoint_conf
+from host import ALL, BrokerTest, endpoint_conf, free_port
+from test_forward import Authority, TlsClient
 
 HOOKS = ALL + ("on_auth_m5", "on_session_expired")
 
@@ -73,6 +74,78 @@ class Sessions(BrokerTest):
         time.sleep(2.5 * self.scale)
         c.barrier()
         self.assertEqual(ep.count("on_session_expired", client_id="x"), 1)
+
+
+class ByCertificate(BrokerTest):
+    """Clients whose login no version of the broker tells of."""
+
+    def stage(self):
+        ep = self.endpoint()
+        self.authority = Authority().issue("x")
+        self.tls = free_port()
+        b = self.hooked(ep, HOOKS, lines=self.authority.listener(
+            self.tls, True, "use_identity_as_username true"))
+        return ep, b
+
+    def enter(self, client_id, version, **kw):
+        c = TlsClient(self.tls, client_id, version,
+                      context=self.authority.context("x"))
+        self.addCleanup(c.close)
+        c.connect(None, None, **kw)
+        return c
+
+    def test_reconnects_are_no_wills(self):
+        """2.0 gives the next connection the memory of the last one."""
+        ep, b = self.stage()
+        sub = self.subscriber(b, "#")
+        ep.answers["auth_on_publish_m5"] = ok(payload="c2FmZQ==")
+        for i in range(10):
+            c = self.enter("x", 5)
+            self.assertEqual(c.publish("t", "m%d" % i, 1).get("rc", 0), 0)
+            m = sub.message()
+            self.assertEqual((m["topic"], m["payload"]), ("t", "safe"))
+            c.disconnect()
+        ep.wait_for("on_publish_m5", 10)
+
+    def test_takeover_ends_no_session(self):
+        if not self.v21:
+            return              # which tells nothing of these on 2.0
+        ep, b = self.stage()
+        for version in 4, 5:
+            expiry = ({"p_session_expiry_interval": 100}
+                      if version == 5 else None)
+            register = self.hook("on_register", version)
+            for clean, ends in ((False, []), (True, ["on_session_expired"])):
+                ep.forget()
+                first = self.enter("x", version, clean=False,
+                                   properties=expiry)
+                ep.wait_for(register, client_id="x")
+                ep.forget()
+                taker = self.enter("x", version, clean=clean,
+                                   properties=expiry)
+                ep.wait_for(register, client_id="x")
+                first.expect_closed()
+                self.assertEqual(ep.hooks(), ["on_client_offline", *ends,
+                                              "on_client_wakeup", register])
+                taker.disconnect()
+                self.enter("x", version).disconnect()
+                ep.wait_for("on_client_gone", client_id="x")
+
+    def test_the_look_for_ended_sessions_parts_from_nobody(self):
+        """2.0 looks by parting from whoever has that id."""
+        ep, b = self.stage()
+        c = self.client(b, "x", 5)
+        c.open()
+        c.send_connect("u", "p", clean=False,
+                       properties={"p_session_expiry_interval": 2})
+        c.wait("CONNACK")
+        c.disconnect()
+        b.wait_log("Expiring client x", timeout=30)
+        c = self.enter("x", 5)
+        c.publish("t", "x", 1)
+        ep.wait_for("on_session_expired", client_id="x", timeout=10)
+        time.sleep(2.5 * self.scale)
+        c.barrier()
 
 
 class Names(BrokerTest):
