@@ -50,18 +50,6 @@ void client_part(struct client_table *t, struct client *c)
 	c->parted = true;
 }
 
-static bool unlink_doomed(struct client_table *t, struct client *c)
-{
-	for (struct client **p = &t->doomed; *p; p = &(*p)->next_doomed) {
-		if (*p == c) {
-			*p = c->next_doomed;
-			c->next_doomed = NULL;
-			return true;
-		}
-	}
-	return false;
-}
-
 bool client_take_arrival(struct client_table *t, struct client *c)
 {
 	for (struct client **p = &t->arrivals; *p; p = &(*p)->next_arrival) {
@@ -182,7 +170,7 @@ void client_set_address(struct client *c, const char *address)
 static void end(struct client_table *t, struct client *c)
 {
 	if (c->doomed)
-		unlink_doomed(t, c);
+		DL_DELETE2(t->doomed, c, prev_doomed, next_doomed);
 	leave_offline(t, c);
 	drop_filters(c);
 	free(c->auth_method);
@@ -200,7 +188,8 @@ static void end(struct client_table *t, struct client *c)
 	c->address_len = 0;
 	c->login = NULL;
 	c->state = CLIENT_UNASKED;
-	c->clean = c->m5 = c->deferred = c->unfit = c->parted = c->taken = false;
+	c->clean = c->m5 = c->deferred = c->unfit = c->parted = c->taken =
+		false;
 	c->doomed = 0;
 }
 
@@ -371,26 +360,20 @@ int client_rename(struct client_table *t, struct client *c, const char *id)
 void client_doom(struct client_table *t, struct client *c)
 {
 	leave_offline(t, c);
-	if (!c->doomed) {
-		c->next_doomed = t->doomed;
-		t->doomed = c;
-	}
+	if (!c->doomed)
+		DL_APPEND2(t->doomed, c, prev_doomed, next_doomed);
 	c->doomed = t->beat + 2;
 }
 
 void client_table_beat(struct client_table *t)
 {
-	struct client **p = &t->doomed;
+	struct client *c, *next;
 
 	t->beat++;
-	while (*p) {
-		struct client *c = *p;
-
-		if ((int)(t->beat - c->doomed) < 0) {
-			p = &c->next_doomed;
-			continue;
-		}
-		forget(t, c); /* takes it off the list */
+	DL_FOREACH_SAFE2(t->doomed, c, next, next_doomed)
+	{
+		if ((int)(t->beat - c->doomed) >= 0)
+			forget(t, c); /* takes it off the list */
 	}
 }
 

@@ -77,9 +77,10 @@ struct client {
 	int64_t left_ms, poll_ms; /* CLIENT_OFFLINE */
 	unsigned doomed;          /* beat after which it may be forgotten;
 					 * 0: not doomed */
-	struct client *next_doomed, *next_arrival; /* private */
-	struct client *prev, *next;                /* private: offline */
-	UT_hash_handle by_ticket, by_id;           /* private */
+	struct client *prev_doomed, *next_doomed; /* private */
+	struct client *next_arrival;              /* private */
+	struct client *prev, *next;               /* private: offline */
+	UT_hash_handle by_ticket, by_id;          /* private */
 };
 
 struct client_table {
