@@ -125,7 +125,7 @@ static void drop_filters(struct client *c)
 		free(c->filters[i].filter);
 	free(c->filters);
 	c->filters = NULL;
-	c->filters_count = 0;
+	c->filters_count = c->filters_bytes = 0;
 }
 
 /* ---- its names ---- */
@@ -301,13 +301,15 @@ static struct client_filter *find_filter(struct client *c, const char *filter)
 int client_add_filter(struct client *c, const char *filter, uint8_t qos)
 {
 	struct client_filter *f = find_filter(c, filter), *list;
+	size_t len = strlen(filter);
 	char *copy;
 
 	if (f) {
 		f->qos = qos;
 		return 0;
 	}
-	if (c->filters_count == CLIENT_FILTERS_MAX)
+	if (c->filters_count == CLIENT_FILTERS_MAX ||
+	    c->filters_bytes + len > CLIENT_FILTERS_BYTES_MAX)
 		return -ENOSPC;
 	copy = strdup(filter);
 	list = realloc(c->filters, (c->filters_count + 1) * sizeof(*list));
@@ -318,6 +320,7 @@ int client_add_filter(struct client *c, const char *filter, uint8_t qos)
 		return -ENOMEM;
 	}
 	list[c->filters_count++] = (struct client_filter){ copy, qos };
+	c->filters_bytes += len;
 	return 0;
 }
 
@@ -327,6 +330,7 @@ void client_drop_filter(struct client *c, const char *filter)
 
 	if (!f)
 		return;
+	c->filters_bytes -= strlen(f->filter);
 	free(f->filter);
 	*f = c->filters[--c->filters_count];
 }
@@ -336,8 +340,9 @@ void client_hand_filters(struct client *from, struct client *to)
 	drop_filters(to);
 	to->filters = from->filters;
 	to->filters_count = from->filters_count;
+	to->filters_bytes = from->filters_bytes;
 	from->filters = NULL;
-	from->filters_count = 0;
+	from->filters_count = from->filters_bytes = 0;
 }
 
 int client_rename(struct client_table *t, struct client *c, const char *id)

@@ -73,7 +73,7 @@ struct client {
 			  * with; or NULL */
 	size_t auth_data_len;
 	struct client_filter *filters;
-	size_t filters_count;
+	size_t filters_count, filters_bytes;
 	int64_t left_ms, poll_ms; /* CLIENT_OFFLINE */
 	unsigned doomed;          /* beat after which it may be forgotten;
 					 * 0: not doomed */
@@ -132,11 +132,13 @@ struct client *client_offline_by_id(struct client_table *t, const char *id);
 /* Move it to the end of that list. */
 void client_polled(struct client_table *t, struct client *c);
 
-/* The most subscriptions remembered of one client. */
-#define CLIENT_FILTERS_MAX 1000
+/* The most subscriptions remembered of one client, and bytes of their filters:
+ * all are looked through for each message that it misses. */
+#define CLIENT_FILTERS_MAX       1000
+#define CLIENT_FILTERS_BYTES_MAX 262144
 
 /* Remember a subscription, or forget it. Returns 0; -ENOSPC (there are
- * CLIENT_FILTERS_MAX: this one is not remembered) or -ENOMEM. */
+ * too many or too long ones: this one is not remembered) or -ENOMEM. */
 int client_add_filter(struct client *c, const char *filter, uint8_t qos);
 void client_drop_filter(struct client *c, const char *filter);
 /* A resumed session's subscriptions are now those of its new connection. */

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,33 @@ static void subscriptions_are_handed_on(void **state)
 	assert_int_equal(b->filters_count, 1);
 	assert_string_equal(b->filters[0].filter, "x");
 	assert_int_equal(b->filters[0].qos, 2);
+}
+
+static void the_filters_that_are_remembered_are_bounded(void **state)
+{
+	struct client_table table = { 0 };
+	struct client *a = client_begin(&table, AT(1), "a");
+	char filter[65536];
+
+	(void)state;
+	memset(filter, 'x', sizeof(filter));
+	filter[60000] = '\0';
+	for (char c = '0'; c < '4'; c++) {
+		filter[0] = c;
+		assert_int_equal(client_add_filter(a, filter, 1), 0);
+	}
+	filter[0] = '4';
+	assert_int_equal(client_add_filter(a, filter, 1), -ENOSPC);
+	filter[0] = '3';
+	client_drop_filter(a, filter);
+	filter[0] = '4';
+	assert_int_equal(client_add_filter(a, filter, 1), 0);
+	for (int i = 4; i < CLIENT_FILTERS_MAX; i++) {
+		snprintf(filter, sizeof(filter), "%d", i);
+		assert_int_equal(client_add_filter(a, filter, 1), 0);
+	}
+	assert_int_equal(client_add_filter(a, "z", 1), -ENOSPC);
+	client_table_clear(&table);
 }
 
 /* ---- who knows the ids ---- */
@@ -459,6 +487,7 @@ int main(void)
 			the_offline_are_looked_after_in_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(subscriptions_are_handed_on,
 						setup, teardown),
+		cmocka_unit_test(the_filters_that_are_remembered_are_bounded),
 		cmocka_unit_test_setup_teardown(the_doomed_stay_for_two_beats,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_table_need_tell_nobody, setup,
