@@ -129,29 +129,56 @@ static char *included_path(const char *name, struct conf_span files)
 	return path;
 }
 
+/* Why the last glob() of this thread ended: its function has no argument. */
+static _Thread_local int folder_errno;
+
+/* A folder that is not there has nothing to read; any other must be read, or
+ * what it holds would be left out without a word. */
+static int note_folder(const char *folder, int err)
+{
+	(void)folder;
+	if (err == ENOENT || err == ENOTDIR)
+		return 0;
+	folder_errno = err;
+	return 1;
+}
+
+static int read_one(struct conf *conf, const char *place, const char *path,
+		    struct conf_error *reterr)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		return conf_read_file(conf, path, reterr);
+	if (errno == ENOENT || errno == ENOTDIR)
+		return conf_fail(reterr, -ENOENT, place,
+				 "include: no file %.256s", path);
+	return conf_fail(reterr, -errno, place, "include: %.256s: %s", path,
+			 strerror(errno));
+}
+
 static int read_matches(struct conf *conf, const char *place,
 			const char *pattern, struct conf_error *reterr)
 {
 	glob_t found = { 0 };
 	int err = 0;
 
-	switch (glob(pattern, 0, NULL, &found)) {
+	if (!strpbrk(pattern, "*?["))
+		return read_one(conf, place, pattern, reterr);
+	switch (glob(pattern, 0, note_folder, &found)) {
 	case 0:
 		for (size_t i = 0; !err && i < found.gl_pathc; i++)
 			err = conf_read_file(conf, found.gl_pathv[i], reterr);
 		break;
 	case GLOB_NOMATCH:
-		if (!strpbrk(pattern, "*?["))
-			err = conf_fail(reterr, -ENOENT, place,
-					"include: no file %.256s", pattern);
 		break;
 	case GLOB_NOSPACE:
 		err = conf_fail(reterr, -ENOMEM, place, "out of memory");
 		break;
 	default:
-		err = conf_fail(reterr, -EIO, place,
-				"include: cannot read the folder of %.256s",
-				pattern);
+		err = conf_fail(reterr, -folder_errno, place,
+				"include: cannot read the folder of %.256s: %s",
+				pattern, strerror(folder_errno));
 	}
 	globfree(&found);
 	return err;

@@ -735,6 +735,28 @@ static void a_pattern_may_match_nothing_but_a_file_must_be(void **state)
 	assert_int_equal(read_file("a.conf"), -EINVAL);
 }
 
+/* A link to itself, as nobody is kept from a folder who is root. */
+static void what_cannot_be_looked_into_is_not_left_out(void **state)
+{
+	static const char *const lines[] = {
+		"include loop/*.conf\n",
+		"include loop/zoo.conf\n",
+		"include */zoo.conf\n",
+	};
+
+	(void)state;
+	assert_int_equal(symlink("loop", path_of("loop")), 0);
+	for (size_t i = 0; i < 2; i++) {
+		write_file("a.conf", lines[i]);
+		assert_int_equal(read_file("a.conf"), -ELOOP);
+		assert_non_null(strstr(error.text, "a.conf:1: include: "));
+		assert_ends_with(error.text, strerror(ELOOP));
+	}
+	write_file("a.conf", lines[2]); /* it is no folder, that is all */
+	assert_int_equal(read_file("a.conf"), 0);
+	assert_int_equal(unlink(path_of("loop")), 0);
+}
+
 static void a_key_in_two_files_is_set_twice(void **state)
 {
 	(void)state;
@@ -836,6 +858,7 @@ int main(void)
 		FILES(included_files_are_read_in_place),
 		FILES(an_included_file_may_be_absolute),
 		FILES(a_pattern_may_match_nothing_but_a_file_must_be),
+		FILES(what_cannot_be_looked_into_is_not_left_out),
 		FILES(a_key_in_two_files_is_set_twice),
 		FILES(a_file_that_includes_itself_ends),
 		TEST(a_key_may_be_called_include),
