@@ -191,6 +191,15 @@ static bool is_include(struct conf_span line)
 	       !memchr(line.at, '=', line.len);
 }
 
+/* Nobody's key: it would be left out without a word. */
+static bool is_include_with_sign(struct conf_span line)
+{
+	struct conf_span key = conf_trim(before(line, '='));
+
+	return key.len < line.len && key.len == 7 &&
+	       !memcmp(key.at, "include", 7);
+}
+
 static int read_include(struct conf *conf, const char *name, const char *place,
 			struct conf_span line, struct conf_error *reterr)
 {
@@ -230,6 +239,10 @@ static int read_line(struct conf *conf, const char *name, unsigned number,
 				 "a NUL byte: this is no text");
 	if (is_include(line))
 		return read_include(conf, name, place, line, reterr);
+	if (is_include_with_sign(line))
+		return conf_fail(
+			reterr, -EINVAL, place,
+			"include is written without =: include <file>");
 	return read_setting(conf, place, line, reterr);
 }
 

@@ -118,6 +118,7 @@ static const struct conf_directive plugins_keys[] = {
 /* VerneMQ's order of plugins: Mosquitto's is that of its plugin lines. */
 static const struct conf_directive plugin_keys[] = {
 	{ .name = "priority", .type = CONF_NONE },
+	{ .name = "path", .type = CONF_NONE },
 	{ 0 },
 };
 

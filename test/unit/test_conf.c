@@ -733,6 +733,10 @@ static void a_pattern_may_match_nothing_but_a_file_must_be(void **state)
 	assert_non_null(strstr(error.text, "a.conf:1: include: no file "));
 	write_file("a.conf", "include #\n");
 	assert_int_equal(read_file("a.conf"), -EINVAL);
+	write_file("a.conf", "include = conf.d/*.conf\n");
+	assert_int_equal(read_file("a.conf"), -EINVAL);
+	assert_ends_with(error.text,
+			 "include is written without =: include <file>");
 }
 
 /* A link to itself, as nobody is kept from a folder who is root. */
@@ -776,12 +780,10 @@ static void a_file_that_includes_itself_ends(void **state)
 			 "more than 100 files: does one include itself?");
 }
 
-static void a_key_may_be_called_include(void **state)
+static void a_key_may_begin_with_include(void **state)
 {
 	(void)state;
-	assert_int_equal(read_text("include = x\ninclude.d = y\n"
-				   "included = z\n"),
-			 0);
+	assert_int_equal(read_text("include.d = y\nincluded = z\n"), 0);
 }
 
 /* ---- nearest ---- */
@@ -861,7 +863,7 @@ int main(void)
 		FILES(what_cannot_be_looked_into_is_not_left_out),
 		FILES(a_key_in_two_files_is_set_twice),
 		FILES(a_file_that_includes_itself_ends),
-		TEST(a_key_may_be_called_include),
+		TEST(a_key_may_begin_with_include),
 		cmocka_unit_test(the_nearest_name_is_found),
 		cmocka_unit_test(what_is_not_near_is_not_suggested),
 	};

@@ -117,6 +117,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(
 		load("plugins.vmq_webhooks = off\n"
 		     "plugins.vmq_webhooks.priority = 5\n"
+		     "plugins.vmq_webhooks.path = /opt/x\n"
 		     "vmq_webhooks.clique_lead_line = whatever\n"
 		     "vmq_webhooks.pool_max_connections = 7\n"
 		     "vmq_webhooks.pool_timeout = 8\n"
