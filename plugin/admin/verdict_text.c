@@ -120,10 +120,17 @@ static void put_decision(struct verdict_text *ret,
 		break;
 	case DECISION_NEXT:
 		append(ret->verdict, sizeof(ret->verdict), "next");
-		append(ret->means, sizeof(ret->means),
-		       "passes on to the hook's next endpoint, then to the "
-		       "broker's other plugins and files; refuses if nobody "
-		       "allows");
+		append(ret->means, sizeof(ret->means), "%s",
+		       result->delayed
+			       ? "passes on to the hook's next endpoint; "
+				 "refuses "
+				 "if there is none (blocking = on passes it on "
+				 "to the broker's other plugins and files)"
+			       : "passes on to the hook's next endpoint, then "
+				 "to "
+				 "the broker's other plugins and files; "
+				 "refuses "
+				 "if nobody allows");
 		break;
 	default:
 		append(ret->verdict, sizeof(ret->verdict), "refused: %.*s",

@@ -189,7 +189,9 @@ void broker_complete_auth(void *ctx, const char *client_id, uint64_t ticket,
 	if (c->state == CLIENT_DEFERRED)
 		broker_trouble(
 			p, BROKER_UNDECIDED,
-			"login of client %s refused: no endpoint decided",
+			"login of client %s refused: no endpoint decided, "
+			"and after a delayed answer this Mosquitto asks "
+			"nobody else (blocking = on leaves it to others)",
 			c->id);
 	refuse(p, c, client_id);
 }

@@ -27,20 +27,11 @@ static bool any(const struct settings *s, enum hook_id hook)
 	return s->chained[hook] > 0;
 }
 
-static bool any_blocking(const struct settings *s, enum hook_id hook)
-{
-	for (size_t i = 0; i < s->chained[hook]; i++) {
-		if (s->chain[hook][i].blocking)
-			return true;
-	}
-	return false;
-}
-
 static bool blocks(const struct plugin *p, const struct settings *s,
 		   enum hook_id hook)
 {
 	(void)p;
-	return any_blocking(s, hook);
+	return settings_block(s, hook);
 }
 
 static bool goes_on(const struct plugin *p, const struct settings *s,
@@ -155,6 +146,11 @@ static const struct row {
 	{ "auth_on_register", BOTH(AUTH_ON_REGISTER), HOST_V20, REMARK_FACT,
 	  LOG_LEVEL_INFO, NULL,
 	  "Mosquitto @ waits for each answer; 2.1 goes on meanwhile" },
+	{ "auth_on_register", BOTH(AUTH_ON_REGISTER), HOST_V21, REMARK_FACT,
+	  SILENT, goes_on,
+	  "when the last endpoint says next the login is refused: the broker's "
+	  "other plugins and files are not asked after a delayed answer. Set "
+	  "blocking = on for that" },
 	{ "on_auth_m5", ONE(ON_AUTH_M5), HOST_ANY, REMARK_LIMIT, SILENT, NULL,
 	  "asked of clients alone that connect with an authentication "
 	  "method" },

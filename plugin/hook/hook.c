@@ -269,13 +269,7 @@ bool hooks_has(struct hooks *hooks, enum hook_id hook)
 
 bool hooks_block(struct hooks *hooks, enum hook_id hook)
 {
-	const struct settings *s = hooks->settings;
-
-	for (size_t i = 0; i < s->chained[hook]; i++) {
-		if (s->chain[hook][i].blocking)
-			return true;
-	}
-	return false;
+	return settings_block(hooks->settings, hook);
 }
 
 bool hooks_forward(struct hooks *hooks, enum hook_id hook)

@@ -76,6 +76,17 @@ static bool would_be_kept(const struct trial_result *result,
 				result->reply->age_s, ret);
 }
 
+static bool is_delayed(const struct trial *trial)
+{
+	enum hook_id hook = trial->webhook->hook;
+
+	return trial->hooks->ops->delays_logins &&
+	       (hook == HOOK_AUTH_ON_REGISTER ||
+		hook == HOOK_AUTH_ON_REGISTER_M5) &&
+	       !trial->webhook->blocking &&
+	       !settings_block(trial->settings, hook);
+}
+
 static void conclude(const struct trial *trial, const struct pool_reply *reply,
 		     struct trial_result *ret)
 {
@@ -91,6 +102,7 @@ static void conclude(const struct trial *trial, const struct pool_reply *reply,
 	default:
 		ret->end = TRIAL_UNAVAILABLE;
 	}
+	ret->delayed = is_delayed(trial);
 	if (!ret->verdict)
 		return;
 	ret->ineffective = ineffective(trial->hooks->ops, ret);

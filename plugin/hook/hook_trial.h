@@ -40,6 +40,9 @@ struct trial_result {
 	const struct verdict *verdict; /* or NULL */
 	uint32_t ineffective; /* 1u << enum modifier: given, and this host
 			       * cannot honour it */
+	/* A login whose answer may be delayed on this host: nobody but the
+	 * hook's other endpoints is asked after a next. */
+	bool delayed;
 	/* Whether it would be kept, and for how long. */
 	bool kept;
 	struct cache_life life;

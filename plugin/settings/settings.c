@@ -231,6 +231,15 @@ int settings_without(const struct settings *s, enum hook_id hook,
 	return copy_without(s, webhook, ret);
 }
 
+bool settings_block(const struct settings *s, enum hook_id hook)
+{
+	for (size_t i = 0; i < s->chained[hook]; i++) {
+		if (s->chain[hook][i].blocking)
+			return true;
+	}
+	return false;
+}
+
 struct settings *settings_ref(struct settings *s)
 {
 	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);

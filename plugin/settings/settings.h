@@ -262,6 +262,10 @@ int settings_without(const struct settings *s, enum hook_id hook,
 const struct webhook *settings_find(const struct settings *s, enum hook_id hook,
 				    const char *endpoint);
 
+/* Whether the broker is to wait for answers of this hook: any webhook of it
+ * says so. */
+bool settings_block(const struct settings *s, enum hook_id hook);
+
 /* Returns `s`, with one reference more. */
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings *s); /* NULL is fine */

@@ -35,6 +35,7 @@ static struct {
 	bool has_verdict, kept;
 	enum decision decision;
 	uint32_t given, ineffective;
+	bool delayed;
 	struct cache_life life;
 	long status;
 } got;
@@ -49,6 +50,7 @@ static void note(const struct trial_result *result, void *arg)
 	got.decision = result->verdict ? result->verdict->decision : 0;
 	got.given = result->verdict ? result->verdict->given : 0;
 	got.ineffective = result->ineffective;
+	got.delayed = result->delayed;
 	got.kept = result->kept;
 	got.life = result->life;
 	got.status = result->reply->status;
@@ -250,6 +252,25 @@ static void tells_what_has_no_effect(void **state)
 	finish(hooks);
 }
 
+static void tells_of_logins_that_are_delayed(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct settings_opt own[] = {
+			HOOK("a",
+			     i < 2 ? "auth_on_register" : "auth_on_publish",
+			     "http://a/"),
+			{ "vmq_webhooks.a.blocking", i == 1 ? "on" : "off" },
+		};
+		struct event ev = i < 2 ? login_of("c") : publish_to("t");
+		struct hooks *hooks = hooks_of(own, 3);
+
+		trial(hooks, &ev, 200, NEXT, NULL);
+		assert_int_equal(got.delayed, i == 0);
+		finish(hooks);
+	}
+}
+
 static void tells_for_how_long_it_would_be_kept(void **state)
 {
 	struct hooks *hooks = begin();
@@ -380,6 +401,7 @@ int main(void)
 		cmocka_unit_test(so_has_no_reply),
 		cmocka_unit_test(a_notification_has_no_verdict),
 		cmocka_unit_test(tells_what_has_no_effect),
+		cmocka_unit_test(tells_of_logins_that_are_delayed),
 		cmocka_unit_test(tells_for_how_long_it_would_be_kept),
 		cmocka_unit_test(nothing_is_counted_kept_or_logged),
 		cmocka_unit_test(what_is_kept_stays),

@@ -173,6 +173,22 @@ static struct verdict_text words(const struct trial_result *result)
 	return text;
 }
 
+static void a_delayed_login_passes_on_to_endpoints_alone(void **state)
+{
+	const struct webhook webhook = { .hook = HOOK_AUTH_ON_REGISTER };
+	struct trial_result result = {
+		.webhook = &webhook,
+		.end = TRIAL_ANSWERED,
+		.verdict = &verdict_next,
+	};
+
+	(void)state;
+	assert_non_null(strstr(words(&result).means, "refuses if nobody"));
+	result.delayed = true;
+	assert_non_null(
+		strstr(words(&result).means, "refuses if there is none"));
+}
+
 static void verdicts_have_words(void **state)
 {
 	const struct webhook asks = { .hook = HOOK_AUTH_ON_PUBLISH,
@@ -508,6 +524,7 @@ int main(void)
 		cmocka_unit_test(a_subscription_has_one_filter),
 		cmocka_unit_test(without_fields_it_is_a_strangers),
 		cmocka_unit_test(impossible_fields_are_refused),
+		cmocka_unit_test(a_delayed_login_passes_on_to_endpoints_alone),
 		cmocka_unit_test(verdicts_have_words),
 		cmocka_unit_test(a_denial_has_its_reason),
 		cmocka_unit_test(modifiers_have_names),
