@@ -202,7 +202,7 @@ static const struct row {
 	  SILENT, NULL,
 	  "told when a look finds the session gone: after a second at first, "
 	  "later up to 10 s (MQTT 5: a minute)" },
-	{ "vmq_webhooks.mountpoint", ALL, HOST_V20, REMARK_LIMIT, SILENT,
+	{ "vmq_webhooks.mountpoint", ALL, HOST_ANY, REMARK_LIMIT, SILENT,
 	  mounts,
 	  "vmq_webhooks.mountpoint is set: topics without it are refused, and "
 	  "nobody is asked" },

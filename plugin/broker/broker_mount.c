@@ -30,6 +30,21 @@ __attribute__((hot)) const char *broker_bare_topic(
 	return strncmp(topic, mountpoint, len) == 0 ? topic + len : NULL;
 }
 
+int broker_not_mounted(struct plugin *p,
+		       const struct mosquitto_evt_acl_check *ed,
+		       enum broker_trouble kind)
+{
+	broker_trouble(
+		p, kind,
+		"%s of client %s refused: %.256s does not begin with %s, "
+		"which vmq_webhooks.mountpoint says, but not the "
+		"mount_point of its listener",
+		kind == BROKER_PUBLISH ? "publish" : "subscription",
+		mosquitto_client_id(ed->client), ed->topic,
+		broker_mountpoint(p, ed->client));
+	return MOSQ_ERR_ACL_DENIED;
+}
+
 char *broker_full_topic(const struct plugin *p, const struct mosquitto *client,
 			struct bytes topic)
 {

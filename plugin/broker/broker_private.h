@@ -154,6 +154,11 @@ const char *broker_mountpoint(const struct plugin *p,
 const char *broker_bare_topic(const struct plugin *p,
 			      const struct mosquitto *client,
 			      const char *topic);
+/* Refuse such a topic, and say so: what is configured cannot be what the
+ * listener has. */
+int broker_not_mounted(struct plugin *p,
+		       const struct mosquitto_evt_acl_check *ed,
+		       enum broker_trouble kind) __attribute__((cold));
 /* With it again, from mosquitto_malloc(). NULL: no memory. */
 char *broker_full_topic(const struct plugin *p, const struct mosquitto *client,
 			struct bytes topic);

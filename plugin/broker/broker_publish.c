@@ -174,7 +174,7 @@ __attribute__((hot)) int broker_acl_publish(struct plugin *p, struct client *c,
 
 	topic = broker_bare_topic(p, ed->client, ed->topic);
 	if (!topic)
-		return MOSQ_ERR_ACL_DENIED;
+		return broker_not_mounted(p, ed, BROKER_PUBLISH);
 	if (topic[0] == '$' || ed->topic[0] == '$')
 		return broker_no_opinion(
 			p, broker_hook(HOOK_AUTH_ON_PUBLISH, c->m5));

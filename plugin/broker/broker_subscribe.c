@@ -167,7 +167,7 @@ __attribute__((noinline)) int broker_acl_subscribe(
 
 	filter = broker_bare_topic(p, ed->client, ed->topic);
 	if (!filter)
-		return MOSQ_ERR_ACL_DENIED;
+		return broker_not_mounted(p, ed, BROKER_SUBSCRIBE);
 	if (is_sink(filter))
 		return MOSQ_ERR_ACL_DENIED;
 	/* No endpoint can give what is the broker's own. */

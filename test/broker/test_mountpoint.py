@@ -305,6 +305,9 @@ class Global(MountTest):
             c.quiet()
         self.assertEqual([h for h in ep.hooks() if "publish" in h or
                           "subscribe" in h], [])
+        for what in "publish", "subscription":
+            self.assertEqual(b.log_count(
+                what + " of client c3 refused: t does not begin with"), 1)
 
     def test_warned_of_on_20(self):
         ep, b = self.stage()
@@ -433,6 +436,8 @@ class Listeners(MountTest):
         self.assertEqual(c.publish("t", "x", 1)["rc"], 0x87)
         self.assertEqual(c.subscribe("t"), [0x87])
         self.assertEqual(ep.count("auth_on_publish_m5"), 0)
+        b.wait_log("publish of client c1 refused: .*t does not begin with "
+                   "other/")
 
     def test_renaming_stays_in_the_listener(self):
         if self.v20:
