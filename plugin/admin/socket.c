@@ -141,6 +141,16 @@ static int make_room(const struct sockaddr_un *addr, char *reterr, size_t len)
 
 /* ---- our own ---- */
 
+static int fail_to_bind(int err, const char *path, char *reterr, size_t len)
+{
+	if (err != EACCES && err != EROFS)
+		return fail_errno(err, path, "make", reterr, len);
+	return fail(-err, reterr, len,
+		    "cannot make the admin socket %s: %s; its directory must "
+		    "belong to the user that the broker runs as",
+		    path, strerror(err));
+}
+
 /* Nobody can connect before listen(), and by then the mode is right. */
 static int bind_and_listen(struct admin_socket *s, char *reterr, size_t len)
 {
@@ -149,7 +159,7 @@ static int bind_and_listen(struct admin_socket *s, char *reterr, size_t len)
 
 	if (bind(s->fd, (const struct sockaddr *)&s->addr, sizeof(s->addr)) !=
 	    0)
-		return fail_errno(errno, path, "make", reterr, len);
+		return fail_to_bind(errno, path, reterr, len);
 	if (chmod(path, MODE) != 0 || lstat(path, &st) != 0 ||
 	    listen(s->fd, BACKLOG) != 0) {
 		int err = errno;

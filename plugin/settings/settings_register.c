@@ -131,6 +131,15 @@ static bool is_line(const char *text)
 	return true;
 }
 
+/* Of a file, as all keys of files are called. */
+static bool is_path(const char *key)
+{
+	size_t len = strlen(key);
+
+	return strncmp(key, "header_file.", 12) == 0 ||
+	       (len >= 4 && strcmp(key + len - 4, "file") == 0);
+}
+
 static int check_option(const struct registration *r, const char *key,
 			const char *value, char reterr[static CONF_REASON_LEN])
 {
@@ -142,6 +151,11 @@ static int check_option(const struct registration *r, const char *key,
 		return refuse(reterr,
 			      "no such key; allowed with a dot: header.<Name>, "
 			      "header_file.<Name>");
+	if (!r->place && is_path(key) && *value && *value != '/')
+		return refuse(reterr,
+			      "no absolute path: the broker would look for it "
+			      "in its own folder, and after a restart perhaps "
+			      "in another");
 	if (r->count == REGISTRATION_OPTIONS_MAX)
 		return refuse(reterr, "more than 64 options");
 	if (r->bytes + strlen(key) + strlen(value) > REGISTRATION_BYTES_MAX)

@@ -397,6 +397,9 @@ static void values_are_checked_as_in_the_configuration(void **state)
 	refused(HOOK_ON_PUBLISH, "no_payload=TRUE", "neither true nor false");
 	refused(HOOK_ON_PUBLISH, "cafile=/nonexistent",
 		"--cafile: the file cannot be read");
+	refused(HOOK_ON_PUBLISH, "cafile=ca.pem", "no absolute path");
+	refused(HOOK_ON_PUBLISH, "secret_file=./key", "no absolute path");
+	refused(HOOK_ON_PUBLISH, "header_file.X-Key=key", "no absolute path");
 }
 
 static void options_are_for_their_hooks(void **state)
