@@ -1,6 +1,7 @@
 #include "pool/call.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,7 @@ void call_destroy(struct pool_call *call)
 	free(call->reply_text);
 	free(call->reply_body);
 	free(call->reply_cache_control);
+	free(call->last_text);
 	free(call);
 }
 
@@ -157,6 +159,17 @@ void call_fail(struct pool_call *call, int error, const char *text)
 	call->reply.error = error;
 	call->reply.error_text = call->reply_text ? call->reply_text
 						  : "failed, and out of memory";
+}
+
+void call_note_attempt(struct pool_call *call)
+{
+	free(call->last_text);
+	call->last_text = NULL;
+	if (call->reply.error)
+		call->last_text = strdup(call->reply.error_text);
+	else if (asprintf(&call->last_text, "status %ld", call->reply.status) <
+		 0)
+		call->last_text = NULL;
 }
 
 void call_note_times(struct pool_call *call, int64_t now_us)

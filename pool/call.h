@@ -70,10 +70,15 @@ struct pool_call {
 	struct pool_reply reply;
 	uint32_t retry_after_s; /* the reply asks for it; 0: it does not */
 	char *reply_text, *reply_body, *reply_cache_control; /* malloc'd */
-	size_t reply_size;                                   /* allocated */
+	char *last_text;   /* how the attempt before ended; or NULL */
+	size_t reply_size; /* allocated */
 
 	char bytes[];
 };
+
+/* Remember how this attempt ended, for when there is no other: without memory
+ * it is forgotten. */
+void call_note_attempt(struct pool_call *call);
 
 /* A copy of `req` that takes over its body. NULL without memory, and then
  * the body is still the caller's. */

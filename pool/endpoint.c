@@ -521,6 +521,7 @@ static bool try_again(struct endpoint *ep, struct pool_call *call)
 	call->probe = false;
 	call->sent_us = 0;
 	release_transfer(call);
+	call_note_attempt(call);
 	call_reset_reply(call);
 	queue_rest(&ep->queue, call);
 	loop_timer_set(ep->loop, &call->timer, due);
@@ -601,7 +602,7 @@ static void on_stuck(CURL *easy, int error, void *arg)
 
 static void fail_too_late(struct pool_call *call)
 {
-	char text[96];
+	char text[512];
 
 	if (call->place == CALL_SENT)
 		snprintf(text, sizeof(text),
@@ -609,8 +610,10 @@ static void fail_too_late(struct pool_call *call)
 			 (unsigned long)call->timeout_ms);
 	else if (call->kind == POOL_TELL)
 		snprintf(text, sizeof(text),
-			 "too old: could not be sent within %lld ms",
-			 (long long)(call->expires_ms - call->submitted_ms));
+			 "too old: could not be sent within %lld ms%s%s",
+			 (long long)(call->expires_ms - call->submitted_ms),
+			 call->last_text ? "; at last: " : "",
+			 call->last_text ? call->last_text : "");
 	else
 		snprintf(text, sizeof(text),
 			 "timed out: no connection was free within %lu ms",

@@ -854,6 +854,25 @@ static void test_a_hold_asks_one_that_was_made_anew(void **state)
 	assert_true(stats_of(f, f->url).open);
 }
 
+/* It waited for a probe that never came; why is not lost meanwhile. */
+static void test_what_becomes_too_old_tells_of_its_last_attempt(void **state)
+{
+	struct fixture *f = *state;
+	struct pool_request req = request_of(f, POOL_TELL);
+	struct got got;
+
+	configure_breaker(f, 1, NEVER_MS);
+	answer_status(f, 503);
+	req.retries = 5;
+	req.max_age_ms = 1500;
+	submit_request(f, &got, &req);
+	collect(f, &got);
+	assert_int_equal(got.error, -ETIME);
+	assert_non_null(
+		strstr(got.text, "within 1500 ms; at last: status 503"));
+	clear(&got);
+}
+
 /* ---- limits may change ---- */
 
 struct meddler {
@@ -945,6 +964,7 @@ int main(void)
 		TEST(test_a_hold_that_fails_at_once_does_not),
 		TEST(test_a_hold_that_found_no_connection_opens_it),
 		TEST(test_a_hold_asks_one_that_was_made_anew),
+		TEST(test_what_becomes_too_old_tells_of_its_last_attempt),
 		TEST(test_limits_may_change_under_the_owners_eyes),
 	};
 
