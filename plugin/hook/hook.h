@@ -162,7 +162,7 @@ struct hooks_reload {
 	struct settings *before, *now;
 	/* For people: what has changed, in lines with '\n' between them; or
 	 * what is wrong. */
-	char text[8192];
+	char text[8192 + 64];
 	/* How many webhooks of run time are the configuration's by now: they
 	 * are to be saved no more. */
 	size_t taken;

@@ -85,7 +85,10 @@ static int reload_once(struct hooks *hooks, struct hooks_reload *reload)
 		say_refused(reload, err);
 		goto out;
 	}
-	snprintf(reload->text, sizeof(reload->text), "%s", report.text);
+	snprintf(reload->text, sizeof(reload->text), "%s%s", report.text,
+		 old->webhooks && !s->webhooks
+			 ? "\nno webhook is left: was the file emptied?"
+			 : "");
 	reload->taken = report.taken;
 	reload->before = settings_ref(old);
 	reload->now = settings_ref(s);

@@ -216,6 +216,22 @@ static void the_log_has_the_report_line_by_line(void **state)
 	assert_int_equal(host.now, 2);
 }
 
+static void an_emptied_file_is_remarked_upon(void **state)
+{
+	static const char remark[] =
+		"info: no webhook is left: was the file emptied?\n";
+
+	(void)state;
+	begin(BOTH);
+	assert_int_equal(reload(PUBLISH), 0);
+	assert_null(strstr(host.log, remark));
+	assert_int_equal(reload("# nothing\n"), 0);
+	assert_non_null(strstr(host.log, remark));
+	host.log[0] = '\0';
+	assert_int_equal(reload("# nothing\n"), 0);
+	assert_null(strstr(host.log, remark));
+}
+
 static void what_is_wrong_changes_nothing(void **state)
 {
 	struct hooks *hooks = begin(PUBLISH);
@@ -590,6 +606,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(new_settings_are_taken_up_by_the_next_callback),
 		TEST(the_log_has_the_report_line_by_line),
+		TEST(an_emptied_file_is_remarked_upon),
 		TEST(what_is_wrong_changes_nothing),
 		TEST(a_missing_file_changes_nothing),
 		TEST(what_the_host_cannot_do_changes_nothing),
