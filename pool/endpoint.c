@@ -882,6 +882,17 @@ static void cancel(struct endpoint *ep, struct pool_call *call)
 	cut_short(ep, call, -ECANCELED, "the broker is stopping");
 }
 
+bool endpoint_is_answered(const struct endpoint *ep)
+{
+	const struct pool_call *call;
+
+	for (call = ep->queue.sent; call; call = call->next) {
+		if (call->transfer && transfer_is_answered(call->transfer))
+			return true;
+	}
+	return false;
+}
+
 /* Whoever waits in a lane becomes ready when the call ahead ends. */
 void endpoint_end_calls(struct endpoint *ep, int error, const char *text)
 {

@@ -64,6 +64,9 @@ void endpoint_submit(struct endpoint *ep, struct pool_call *call);
 /* Whether no call is open. */
 bool endpoint_is_empty(const struct endpoint *ep);
 
+/* Whether a reply has begun to come. */
+bool endpoint_is_answered(const struct endpoint *ep);
+
 /* End all calls, and those that they make room for, with this error. */
 void endpoint_end_calls(struct endpoint *ep, int error, const char *text);
 

@@ -10,8 +10,8 @@
 /* How often the loop turns for its timers' sake, when no call is open. */
 #define TURN_MS 50
 
-/* What calls that nobody waits for may take of the owner's thread: a tenth of
- * it, and so much at once. To read a reply takes a thousandth of that, but some
+/* What replies that nobody waits for may take of the owner's thread: a tenth of
+ * it, and so much at once. To read one takes a thousandth of that, but some
  * never end. */
 #define TURNS_SHARE  10
 #define TURNS_MAX_US 100000
@@ -153,14 +153,28 @@ bool hold_wait(struct hold *h, struct pool_call *call, int64_t deadline_us)
 	return call->ended;
 }
 
-static void end_what_takes_too_long(struct hold *h)
+/* Returns whether any reply has begun to come. */
+static bool any_answered(const struct hold *h)
 {
 	struct endpoint *twin;
 
-	for (twin = h->twins; twin; twin = endpoint_next(twin))
-		endpoint_end_calls(twin, -ETIMEDOUT,
-				   "given up: to read on would hold the "
-				   "broker");
+	for (twin = h->twins; twin; twin = endpoint_next(twin)) {
+		if (endpoint_is_answered(twin))
+			return true;
+	}
+	return false;
+}
+
+static void end_replies(struct hold *h)
+{
+	struct endpoint *twin;
+
+	for (twin = h->twins; twin; twin = endpoint_next(twin)) {
+		if (endpoint_is_answered(twin))
+			endpoint_end_calls(twin, -ETIMEDOUT,
+					   "given up: to read on would hold "
+					   "the broker");
+	}
 }
 
 void hold_turn(struct hold *h)
@@ -176,9 +190,10 @@ void hold_turn(struct hold *h)
 		h->turns_us = 0;
 	loop_wake(h->loop);
 	loop_run_once(h->loop);
-	h->turns_us += loop_clock_us() - began_us;
+	if (any_answered(h))
+		h->turns_us += loop_clock_us() - began_us;
 	if (h->turns_us > TURNS_MAX_US)
-		end_what_takes_too_long(h);
+		end_replies(h);
 	receive_ended(h);
 }
 

@@ -50,8 +50,8 @@ bool hold_wait(struct hold *h, struct pool_call *call, int64_t deadline_us);
 /* `call` has ended: it is the caller's, and will not be received. */
 void hold_take(struct hold *h, struct pool_call *call);
 
-/* Turn the loop once, without waiting, and receive what has ended. Calls that
- * take too much of this thread so are ended with -ETIMEDOUT. */
+/* Turn the loop once, without waiting, and receive what has ended. Replies
+ * that take too much of this thread so are cut short with -ETIMEDOUT. */
 void hold_turn(struct hold *h);
 
 /* Whether the twin's endpoint is still there; and if so `twin` is given what

@@ -436,6 +436,11 @@ static uint64_t between(int64_t from_us, int64_t to_us)
 	return to_us > from_us ? (uint64_t)(to_us - from_us) : 0;
 }
 
+bool transfer_is_answered(const struct transfer *t)
+{
+	return t->replied_us != 0;
+}
+
 void transfer_get_times(const struct transfer *t, int64_t sent_us,
 			int64_t now_us, struct pool_times *ret)
 {

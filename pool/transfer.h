@@ -41,6 +41,9 @@ int transfer_begin(struct transfer *t, struct pool_call *call,
 		   const struct pool_endpoint_opts *opts);
 struct pool_call *transfer_call(const struct transfer *t);
 
+/* Whether its reply has begun to come. */
+bool transfer_is_answered(const struct transfer *t);
+
 /* Whether it ended only because the kept connection it was given would not
  * do, with nothing sent that the peer took: add it to the multi once more,
  * rewound. */
