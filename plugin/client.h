@@ -75,6 +75,7 @@ struct client {
 	struct client_filter *filters;
 	size_t filters_count, filters_bytes;
 	int64_t left_ms, poll_ms; /* CLIENT_OFFLINE */
+	unsigned left_beat;       /* of the table, when it left */
 	unsigned doomed;          /* beat after which it may be forgotten;
 					 * 0: not doomed */
 	struct client *prev_doomed, *next_doomed; /* private */

@@ -85,13 +85,13 @@ __attribute__((cold)) static struct client *begin_unasked(
 	return c;
 }
 
-/* Of a client that is gone a will may come still; but without a connection it
- * shows no certificate. */
+/* Of a client that is gone a will may come: at once, with its connection still
+ * there; or when the loop has turned, and then it shows no certificate. */
 static bool is_another(struct plugin *p, const struct client *c,
 		       const struct mosquitto *client)
 {
-	return (c->state == CLIENT_LEFT || c->state == CLIENT_REFUSED ||
-		c->state == CLIENT_OFFLINE) &&
+	return (c->state == CLIENT_LEFT || c->state == CLIENT_OFFLINE) &&
+	       c->left_beat != p->clients.beat &&
 	       listener_sees_certificate(p, client);
 }
 

@@ -125,6 +125,7 @@ static void go_offline(struct plugin *p, struct client *c)
 static void pass_away(struct plugin *p, struct client *c, struct client *taker,
 		      bool ended)
 {
+	c->left_beat = p->clients.beat;
 	if (taker && !taker->clean)
 		client_hand_filters(c, taker);
 	if (!taker && !ended && c->state == CLIENT_ONLINE) {
@@ -133,7 +134,7 @@ static void pass_away(struct plugin *p, struct client *c, struct client *taker,
 	}
 	/* In MQTT 5 a delayed will may still come, and then it must be known
 	 * to be one; but nothing is told of it. */
-	if (taker || !ended || !c->m5 || c->state == CLIENT_OFFLINE)
+	if (taker || !c->m5 || c->state == CLIENT_OFFLINE)
 		client_doom(&p->clients, c);
 	else
 		client_part(&p->clients, c);
@@ -173,6 +174,18 @@ static void leave(struct plugin *p, struct client *c, bool ended)
 		pass_away(p, c, taker, ended);
 }
 
+/* One whose login the broker did not tell of, and that has done nothing: its
+ * will is to be known as one. 2.1 has told of its CONNECT. */
+static void meet_leaving(struct plugin *p, const struct mosquitto *client)
+{
+	struct client *c = NULL;
+
+	if (!p->host.v21 && mosquitto_client_id(client))
+		c = broker_begin(p, client);
+	if (c)
+		pass_away(p, c, NULL, c->clean);
+}
+
 int broker_on_disconnect(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_disconnect *ed = data;
@@ -185,8 +198,10 @@ int broker_on_disconnect(int event, void *data, void *userdata)
 	if (p->probed && p->probed->ptr != ed->client)
 		p->probed = NULL;
 	c = broker_client(p, ed->client);
-	if (!c)
+	if (!c) {
+		meet_leaving(p, ed->client);
 		return MOSQ_ERR_SUCCESS;
+	}
 	/* On 2.1 the session has ended, or was taken over, in which case the
 	 * clean flag counts again. On 2.0 the flag is all there is. */
 	taken_over = p->host.v21 && ed->reason == BROKER_SESSION_TAKEN_OVER;

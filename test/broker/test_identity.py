@@ -2,7 +2,7 @@
 
 import time
 
-from endpoint import ok
+from endpoint import DENY, Stall, ok
 from host import ALL, BrokerTest, endpoint_conf, free_port
 from test_forward import Authority, TlsClient
 
@@ -79,20 +79,73 @@ class Sessions(BrokerTest):
 class ByCertificate(BrokerTest):
     """Clients whose login no version of the broker tells of."""
 
-    def stage(self):
+    def stage(self, identity=True):
         ep = self.endpoint()
         self.authority = Authority().issue("x")
         self.tls = free_port()
         b = self.hooked(ep, HOOKS, lines=self.authority.listener(
-            self.tls, True, "use_identity_as_username true"))
+            self.tls, True, "use_identity_as_username %s" % (
+                "true" if identity else "false")))
         return ep, b
 
-    def enter(self, client_id, version, **kw):
+    def enter(self, client_id, version, user=None, **kw):
         c = TlsClient(self.tls, client_id, version,
                       context=self.authority.context("x"))
         self.addCleanup(c.close)
-        c.connect(None, None, **kw)
+        c.connect(user, "p" if user else None, **kw)
         return c
+
+    def test_wills(self):
+        """Their certificate is still there when they are sent."""
+        for identity in False, True:
+            ep, b = self.stage(identity)
+            watch = self.subscriber(b, "#", client_id="watch")
+            for answer, told in ((ok(topic="safe"), "safe"), (DENY, None)):
+                ep.answers["auth_on_publish"] = answer
+                ep.answers["auth_on_publish_m5"] = answer
+                for version, expiry, delay in (
+                        (4, 0, 0), (4, 100, 0), (5, 0, 0), (5, 100, 0),
+                        (5, 100, 1)):
+                    with self.subTest(identity=identity, version=version,
+                                      expiry=expiry, delay=delay):
+                        will = {"topic": "will", "payload": "w"}
+                        more = {}
+                        if version == 5:
+                            more = {"p_session_expiry_interval": expiry}
+                            will["properties"] = {
+                                "p_will_delay_interval": delay}
+                        c = self.enter(
+                            "x%d%d%d" % (version, expiry, delay), version,
+                            None if identity else "u", clean=not expiry,
+                            will=will, properties=more or None)
+                        hook = self.hook("auth_on_publish", version)
+                        before = ep.count(hook)
+                        c.reset()
+                        ep.wait_for(hook, before + 1, timeout=10)
+                        if told:
+                            self.assertEqual(watch.message()["topic"], told)
+                        watch.quiet()
+
+    def test_will_of_one_that_was_not_let_in(self):
+        if not self.v21:
+            return              # where it stands still for the answer
+        ep, b = self.stage(identity=False)
+        watch = self.subscriber(b, "#", client_id="watch")
+        for version in 4, 5:
+            hook = self.hook("auth_on_register", version)
+            ep.answers[hook] = stall = Stall()
+            before = ep.count(hook)
+            c = TlsClient(self.tls, "x", version,
+                          context=self.authority.context("x"))
+            c.open()
+            c.send_connect("u", "p", will={"topic": "will", "payload": "w"})
+            ep.wait_for(hook, before + 1)
+            c.reset()
+            b.wait_log("Client x .*(closed|disconnected)", n=version - 3)
+            stall.release()
+            watch.quiet()
+        self.assertEqual(ep.count("auth_on_publish"), 0)
+        self.assertEqual(ep.count("auth_on_publish_m5"), 0)
 
     def test_reconnects_are_no_wills(self):
         """2.0 gives the next connection the memory of the last one."""
