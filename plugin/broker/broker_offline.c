@@ -172,7 +172,7 @@ void offline_tick(struct plugin *p, int64_t now)
 		if (!c || (steps > 0 && c == first))
 			return;
 		client_polled(&p->clients, c);
-		if (c->poll_ms > now)
+		if (c->poll_ms > now || c->taken)
 			continue;
 		looks--;
 		c->poll_ms = look_again(p, c, now);

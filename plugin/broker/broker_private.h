@@ -84,9 +84,12 @@ struct plugin {
 	bool kicking;       /* the broker asks about subscriptions of a client
 			  * that we part from */
 	bool watching;      /* for its shutdown */
-	bool shutting_down; /* its loop turns no more: what is still published
-			     * are wills */
+	bool shutting_down; /* the signal has come: from the next turn of the
+			     * loop on only wills are published */
 	bool stopping;      /* the broker's clients are freed */
+	/* Whose will was told of last; should it be none, its MESSAGE does not
+	 * tell of it again. Compared only. */
+	const struct mosquitto *told;
 	struct kept_verdict kept;
 	struct passing_message passing;
 	/* The client that is offline, while 2.0 is asked whether it is by

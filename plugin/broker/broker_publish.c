@@ -9,12 +9,15 @@
 
 /* ---- the decision ---- */
 
-/* VerneMQ closes an MQTT 3.1.1 publisher; Mosquitto acknowledges and drops. */
+/* VerneMQ closes an MQTT 3.1.1 publisher; Mosquitto acknowledges and drops. At
+ * the broker's end nothing is acknowledged that may come again. */
 __attribute__((cold)) static int denied(const struct plugin *p,
 					const struct mosquitto *client)
 {
 	const struct settings *s = hooks_settings_now(p->hooks);
 
+	if (p->shutting_down)
+		return MOSQ_ERR_AUTH;
 	if (s->publish_denied == PUBLISH_DENIED_DISCONNECT &&
 	    mosquitto_client_protocol_version(client) == 4)
 		return MOSQ_ERR_AUTH;
@@ -55,14 +58,15 @@ static void tell_publish(struct plugin *p, const struct client *c,
 }
 
 /* The broker publishes nothing more for us. */
-static int will_is_lost(struct plugin *p, const struct client *c,
-			const struct message *m)
+static int cannot_change(struct plugin *p, const struct client *c,
+			 const struct message *m)
 {
 	broker_trouble(p, BROKER_LOST,
-		       "the will of client %s to %.*s is lost: the reply "
-		       "changes it, which is too late when the broker stops",
+		       "what client %s publishes to %.*s is dropped: the reply "
+		       "changes it, which is too late when the broker stops. "
+		       "If it is not its will it may send it again",
 		       c->id, (int)m->topic.len, (const char *)m->topic.data);
-	return MOSQ_ERR_ACL_DENIED;
+	return denied(p, c->ptr);
 }
 
 /* No MESSAGE follows for a will: if the reply changes it, the broker's own is
@@ -75,14 +79,17 @@ static int carry_out_will(struct plugin *p, const struct message *m,
 
 	if (v->given & CHANGES_MESSAGE || will.qos != m->qos) {
 		if (p->shutting_down)
-			return will_is_lost(p, c, m);
+			return cannot_change(p, c, m);
 		rc = MOSQ_ERR_ACL_DENIED;
 		if (message_publish(p, c->ptr, &will) != 0)
 			return rc;
 	}
 	/* VerneMQ tells of wills in MQTT 3 only (contract.md, 5.16). */
-	if (!c->m5)
-		tell_publish(p, c, &will);
+	if (c->m5)
+		return rc;
+	tell_publish(p, c, &will);
+	if (p->shutting_down)
+		p->told = c->ptr;
 	return rc;
 }
 
@@ -101,8 +108,9 @@ static int carry_out_qos(struct plugin *p, const struct message *m,
 	return MOSQ_ERR_ACL_DENIED;
 }
 
-/* A client that left, or that gives way to one of its id, publishes no more,
- * nor does anybody at the broker's end: what is asked for is its will. */
+/* A client that left, or that gives way to one of its id, publishes no more:
+ * what is asked for is its will. At the broker's end it nearly always is, and
+ * what is not cannot be told from it: neither is changed then. */
 __attribute__((hot)) static bool is_will(const struct plugin *p,
 					 const struct client *c)
 {
@@ -357,8 +365,9 @@ __attribute__((hot)) int broker_on_message(int event, void *data,
 		c = broker_client(p, ed->client);
 	if (c && v)
 		rc = carry_out_kept(p, ed, c, v);
-	else if (c)
+	else if (c && p->told != ed->client)
 		tell_as_is(p, ed, c);
+	p->told = NULL;
 	verdict_unref(v);
 	if (rc == MOSQ_ERR_SUCCESS)
 		pass_on(p, ed);

@@ -146,6 +146,7 @@ static void pass_away(struct plugin *p, struct client *c, struct client *taker,
 static void turn_away(struct plugin *p, struct client *c)
 {
 	c->state = CLIENT_REFUSED;
+	client_drop_auth_data(c);
 	if (!c->auth_method)
 		client_doom(&p->clients, c);
 }
@@ -182,8 +183,19 @@ static void meet_leaving(struct plugin *p, const struct mosquitto *client)
 
 	if (!p->host.v21 && mosquitto_client_id(client))
 		c = broker_begin(p, client);
-	if (c)
-		pass_away(p, c, NULL, c->clean);
+	if (!c)
+		return;
+	broker_end_unnoticed(p, c);
+	pass_away(p, c, NULL, c->clean);
+}
+
+/* 2.0 does not say so, but its clean flag is up then. */
+static bool is_taken_over(const struct plugin *p, const struct client *c,
+			  const struct mosquitto_evt_disconnect *ed)
+{
+	return p->host.v21 ? ed->reason == BROKER_SESSION_TAKEN_OVER
+			   : !c->clean &&
+				     mosquitto_client_clean_session(ed->client);
 }
 
 int broker_on_disconnect(int event, void *data, void *userdata)
@@ -191,7 +203,7 @@ int broker_on_disconnect(int event, void *data, void *userdata)
 	struct mosquitto_evt_disconnect *ed = data;
 	struct plugin *p = userdata;
 	struct client *c;
-	bool taken_over;
+	bool taken;
 
 	(void)event;
 	broker_enter(p, HOOK_COUNT, NULL);
@@ -202,12 +214,17 @@ int broker_on_disconnect(int event, void *data, void *userdata)
 		meet_leaving(p, ed->client);
 		return MOSQ_ERR_SUCCESS;
 	}
+	/* By one whose login the broker does not tell of: it is still to be
+	 * seen, and then goes on with the session. */
+	taken = !taker_of(p, c) && is_taken_over(p, c, ed);
 	/* On 2.1 the session has ended, or was taken over, in which case the
 	 * clean flag counts again. On 2.0 the flag is all there is. */
-	taken_over = p->host.v21 && ed->reason == BROKER_SESSION_TAKEN_OVER;
-	leave(p, c, p->host.v21 ? !taken_over || c->clean : c->clean);
-	/* By one whose login the broker does not tell of: its CONNECT will. */
-	c->taken = taken_over && c->state == CLIENT_OFFLINE;
+	if (!taken || c->state != CLIENT_OFFLINE)
+		leave(p, c,
+		      p->host.v21 ? ed->reason != BROKER_SESSION_TAKEN_OVER ||
+					    c->clean
+				  : c->clean);
+	c->taken = taken && c->state == CLIENT_OFFLINE;
 	return MOSQ_ERR_SUCCESS;
 }
 

@@ -151,6 +151,7 @@ static int check_option(const struct registration *r, const char *key,
 		return refuse(reterr,
 			      "no such key; allowed with a dot: header.<Name>, "
 			      "header_file.<Name>");
+	value += strspn(value, " \t");
 	if (!r->place && is_path(key) && *value && *value != '/')
 		return refuse(reterr,
 			      "no absolute path: the broker would look for it "

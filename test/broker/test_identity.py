@@ -125,6 +125,44 @@ class ByCertificate(BrokerTest):
                         if told:
                             self.assertEqual(watch.message()["topic"], told)
                         watch.quiet()
+            self.assertEqual(ep.count("on_session_expired"), 0)
+
+    def test_will_of_an_exchange_that_never_ended(self):
+        ep, b = self.stage(identity=False)
+        ep.answers["on_auth_m5"] = ok(reason_code=24)
+        watch = self.subscriber(b, "#", client_id="watch")
+        c = TlsClient(self.tls, "evil", 5, context=self.authority.context("x"))
+        c.open()
+        c.send_connect("u", "p", will={"topic": "will", "payload": "w"},
+                       properties={"p_authentication_method": "M",
+                                   "p_authentication_data": b"x"})
+        c.wait("AUTH")
+        c.reset()
+        b.wait_log("evil.*(closed|disconnected)")
+        watch.quiet()
+        self.assertEqual(ep.count("auth_on_publish_m5"), 0)
+
+    def test_session_that_is_taken_over_goes_on(self):
+        """By one that does nothing: it is not parted from to find out, nor
+        is the session told as ended."""
+        ep, b = self.stage()
+        for version in 4, 5:
+            expiry = ({"p_session_expiry_interval": 100}
+                      if version == 5 else None)
+            for online in True, False:
+                c = self.client(b, "x", version)
+                c.connect("u", "p", clean=False, properties=expiry)
+                if not online:
+                    c.disconnect()
+                    ep.wait_for("on_client_offline", client_id="x")
+                ep.forget()
+                taker = self.enter("x", version, clean=False,
+                                   properties=expiry)
+                time.sleep(1.5 * self.scale)
+                taker.barrier()
+                self.assertEqual(ep.count("on_session_expired"), 0)
+                taker.disconnect()
+                self.enter("x", version).disconnect()
 
     def test_will_of_one_that_was_not_let_in(self):
         if not self.v21:

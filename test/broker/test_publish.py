@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import signal
 import time
 
 from endpoint import DENY, NEXT, OK, Drop, Stall, ok
@@ -751,6 +752,47 @@ class Wills(PublishTest):
                                      {"will/4", "will/5"})
                 watch.quiet()
                 b.stop()
+
+
+class Stopping(PublishTest):
+    """The signal comes while publishes are still to be dealt with: they
+    cannot be told from wills."""
+
+    def test_nothing_is_acknowledged_and_dropped(self):
+        for version in 4, 5:
+            for answer, clean in ((OK, True), (ok(payload="eA=="), False),
+                                  (DENY, False)):
+                with self.subTest(version=version, answer=answer):
+                    ep, b, sub = self.stage()
+                    hook = self.hook("auth_on_publish", version)
+                    ep.answers[hook] = first, second, _ = [
+                        Stall(OK), Stall(answer), answer]
+                    crowd = [self.online(b, "c%d" % i, version)
+                             for i in range(4)]
+                    holder = self.online(b, "first", version)
+                    holder.send_publish("t", "first", 1)
+                    ep.wait_for(hook)
+                    # these lie in wait while it stands still
+                    for c in crowd:
+                        c.send_publish("t", "x", 1)
+                    first.release()
+                    ep.wait_for(hook, 2)
+                    b.signal(signal.SIGTERM)
+                    second.release()
+                    b.process.wait(10 * self.scale)
+                    acked = 0
+                    for c in crowd:
+                        came = c.expect_closed()
+                        acked += len([p for p in came
+                                      if p["type"] == "PUBACK" and
+                                      p.get("rc", 0) < 0x80])
+                    if clean:
+                        self.assertEqual(acked, 4)
+                        self.assertLessEqual(
+                            ep.count(self.hook("on_publish", version)), 5)
+                    else:       # one was asked about before the signal
+                        self.assertLessEqual(acked, 1)
+                    b.stop()
 
 
 class OutOfReach(PublishTest):
