@@ -43,11 +43,21 @@ static void unknow(struct client_table *t, const char *id)
 		t->unknow(t->arg, id);
 }
 
+static void drop_filters(struct client *c)
+{
+	for (size_t i = 0; i < c->filters_count; i++)
+		free(c->filters[i].filter);
+	free(c->filters);
+	c->filters = NULL;
+	c->filters_count = c->filters_bytes = 0;
+}
+
 void client_part(struct client_table *t, struct client *c)
 {
 	if (!c->parted)
 		unknow(t, c->id);
 	c->parted = true;
+	drop_filters(c);
 }
 
 bool client_take_arrival(struct client_table *t, struct client *c)
@@ -117,15 +127,6 @@ static void leave_offline(struct client_table *t, struct client *c)
 		HASH_DELETE(by_id, t->offline_ids, c);
 	c->by_id.tbl = NULL;
 	c->state = CLIENT_LEFT;
-}
-
-static void drop_filters(struct client *c)
-{
-	for (size_t i = 0; i < c->filters_count; i++)
-		free(c->filters[i].filter);
-	free(c->filters);
-	c->filters = NULL;
-	c->filters_count = c->filters_bytes = 0;
 }
 
 /* ---- its names ---- */

@@ -86,11 +86,14 @@ __attribute__((cold)) static struct client *begin_unasked(
 }
 
 /* Of a client that is gone a will may come: at once, with its connection still
- * there; or when the loop has turned, and then it shows no certificate. */
+ * there; or when the loop has turned, and then it shows no certificate. 2.0
+ * asks nothing of one that was refused before it is gone, and tells of no
+ * CONNECT that would begin another life. */
 static bool is_another(struct plugin *p, const struct client *c,
 		       const struct mosquitto *client)
 {
-	return (c->state == CLIENT_LEFT || c->state == CLIENT_OFFLINE) &&
+	return (c->state == CLIENT_LEFT || c->state == CLIENT_OFFLINE ||
+		(c->state == CLIENT_REFUSED && !p->host.v21)) &&
 	       c->left_beat != p->clients.beat &&
 	       listener_sees_certificate(p, client);
 }

@@ -365,7 +365,7 @@ __attribute__((hot)) int broker_on_message(int event, void *data,
 		c = broker_client(p, ed->client);
 	if (c && v)
 		rc = carry_out_kept(p, ed, c, v);
-	else if (c && p->told != ed->client)
+	else if (c && c->state != CLIENT_LEFT && p->told != ed->client)
 		tell_as_is(p, ed, c);
 	p->told = NULL;
 	verdict_unref(v);

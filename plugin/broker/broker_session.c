@@ -39,7 +39,7 @@ struct client *broker_begin(struct plugin *p, const struct mosquitto *client)
 	struct client *c = client_find(&p->clients, client);
 
 	/* Its pointer is another's: so it is no more. */
-	if (c && c->state == CLIENT_OFFLINE)
+	if (c && c->state == CLIENT_OFFLINE && !c->taken)
 		offline_ended(p, c);
 	c = client_begin(&p->clients, client, mosquitto_client_id(client));
 	if (!c)
@@ -146,6 +146,7 @@ static void pass_away(struct plugin *p, struct client *c, struct client *taker,
 static void turn_away(struct plugin *p, struct client *c)
 {
 	c->state = CLIENT_REFUSED;
+	c->left_beat = p->clients.beat;
 	client_drop_auth_data(c);
 	if (!c->auth_method)
 		client_doom(&p->clients, c);
@@ -176,26 +177,29 @@ static void leave(struct plugin *p, struct client *c, bool ended)
 }
 
 /* One whose login the broker did not tell of, and that has done nothing: its
- * will is to be known as one. 2.1 has told of its CONNECT. */
+ * will is to be known as one. It may also be one that was refused before we
+ * were asked, so of others with its id it proves nothing. 2.1 has told of its
+ * CONNECT; a bridge has no address. */
 static void meet_leaving(struct plugin *p, const struct mosquitto *client)
 {
 	struct client *c = NULL;
 
-	if (!p->host.v21 && mosquitto_client_id(client))
+	if (!p->host.v21 && mosquitto_client_id(client) &&
+	    mosquitto_client_address(client))
 		c = broker_begin(p, client);
-	if (!c)
-		return;
-	broker_end_unnoticed(p, c);
-	pass_away(p, c, NULL, c->clean);
+	if (c)
+		pass_away(p, c, NULL, c->clean);
 }
 
-/* 2.0 does not say so, but its clean flag is up then. */
+/* 2.0 does not say so, but its clean flag is up then; as it is when a client
+ * breaks the protocol, so that only counts where there may be such logins. */
 static bool is_taken_over(const struct plugin *p, const struct client *c,
 			  const struct mosquitto_evt_disconnect *ed)
 {
-	return p->host.v21 ? ed->reason == BROKER_SESSION_TAKEN_OVER
-			   : !c->clean &&
-				     mosquitto_client_clean_session(ed->client);
+	if (p->host.v21)
+		return ed->reason == BROKER_SESSION_TAKEN_OVER;
+	return p->conf.identities != SAYS_NO && !c->clean &&
+	       mosquitto_client_clean_session(ed->client);
 }
 
 int broker_on_disconnect(int event, void *data, void *userdata)

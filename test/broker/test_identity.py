@@ -1,9 +1,11 @@
 """Who is who: pointers that the broker reuses, clients that left unseen."""
 
+import socket
 import time
 
+import mqtt
 from endpoint import DENY, Stall, ok
-from host import ALL, BrokerTest, endpoint_conf, free_port
+from host import ALL, BrokerTest, endpoint_conf, free_port, version
 from test_forward import Authority, TlsClient
 
 HOOKS = ALL + ("on_auth_m5", "on_session_expired")
@@ -198,6 +200,24 @@ class ByCertificate(BrokerTest):
             c.disconnect()
         ep.wait_for("on_publish_m5", 10)
 
+    def test_refused_in_an_exchange_before(self):
+        """Under this id, and perhaps in this place."""
+        ep, b = self.stage()
+        ep.answers["on_auth_m5"] = DENY
+        for _ in range(10):
+            c = TlsClient(self.tls, "x", 5,
+                          context=self.authority.context("x"))
+            c.open()
+            c.send_connect(None, None, properties={
+                "p_authentication_method": "M"})
+            c.wait("CONNACK")
+            c.close()
+            time.sleep(0.1 * self.scale)    # for its memory to be free
+            c = self.enter("x", 5)
+            # 16: to nobody, which is no refusal
+            self.assertIn(c.publish("t", "m", 1).get("rc", 0), (0, 16))
+            c.disconnect()
+
     def test_takeover_ends_no_session(self):
         if not self.v21:
             return              # which tells nothing of these on 2.0
@@ -237,6 +257,66 @@ class ByCertificate(BrokerTest):
         ep.wait_for("on_session_expired", client_id="x", timeout=10)
         time.sleep(2.5 * self.scale)
         c.barrier()
+
+
+class Strangers(BrokerTest):
+    """What the broker says of clients that we were never asked about."""
+
+    def test_refused_with_somebody_elses_id(self):
+        """Its end is not that of a session that is offline."""
+        if not self.v20 or version() == "2.0.11":
+            return              # 2.0.11 drops the session itself
+        ep = self.endpoint()
+        port = free_port()
+        b = self.hooked(ep, HOOKS + ("on_offline_message",), lines=[
+            "listener %d 127.0.0.1" % port, "use_username_as_clientid true"])
+        c = self.client(b, "victim")
+        c.connect("victim", "p", clean=False)
+        c.subscribe(("t", 1))
+        c.disconnect()
+        ep.wait_for("on_client_offline", client_id="victim")
+        evil = mqtt.Client(port, "victim", 4)
+        self.addCleanup(evil.close)
+        evil.open()
+        evil.send_connect(None, None)
+        evil.wait("CONNACK")
+        evil.close()
+        self.online(b, "pub").publish("t", "x", 1)
+        ep.wait_for("on_offline_message", client_id="victim")
+        self.assertEqual(ep.count("on_session_expired"), 0)
+
+    def test_second_connect_ends_the_session(self):
+        """On 2.0 that looks like a takeover."""
+        if not self.v20:
+            return
+        ep = self.endpoint()
+        b = self.hooked(ep, HOOKS)
+        c = self.client(b, "x")
+        c.connect("u", "p", clean=False)
+        c.send_connect("u", "p", clean=False)
+        c.expect_closed()
+        ep.wait_for("on_client_offline", client_id="x")
+        ep.wait_for("on_session_expired", client_id="x", timeout=10)
+
+    def test_bridge_is_no_publisher(self):
+        """Neither at first nor when it has lost its connection."""
+        ep = self.endpoint()
+        remote = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(remote.close)
+        b = self.hooked(ep, HOOKS, after=[
+            "connection br", "address 127.0.0.1:%d" % remote.getsockname()[1],
+            "topic # in 0", "bridge_protocol_version mqttv50",
+            "restart_timeout 1", "notifications false", "try_private false"])
+        sub = self.subscriber(b, "#")
+        for _ in range(2):
+            sock = remote.accept()[0]
+            sock.recv(1000)
+            sock.sendall(b"\x20\x03\x00\x00\x00"
+                         b"\x30\x07\x00\x01t\x00abc")
+            self.assertEqual(sub.message(timeout=10)["topic"], "t")
+            sock.close()
+        sub.barrier()
+        self.assertEqual(ep.count("on_publish_m5"), 0)
 
 
 class Names(BrokerTest):
