@@ -203,12 +203,12 @@ enum cache_kind {
  * Store `value`, of `size` bytes with all it holds, for the question of
  * `ticket`, replacing what is there; what was used longest ago makes room,
  * at most some hundred entries. Lives beyond CACHE_LIFE_MAX_MS are cut. A
- * life of nothing, or one that is over, stores nothing and removes what is there: so does an answer
- * that may not be kept.
- * Returns 0; -ESTALE when the ticket is void: cache_refresh_over(); or -ENOMEM,
- * -EFBIG for an entry larger than its budget, -ENOSPC when that many entries
- * were too small to make room: the old entry is gone, so an outdated value is
- * never served.
+ * life of nothing, or one that is over, stores nothing and removes what is
+ * there: so does an answer that may not be kept.
+ * Returns 0; -ESTALE when the ticket is void: then nothing is changed but for
+ * cache_refresh_over(); or -ENOMEM, -EFBIG for an entry larger than its budget,
+ * -ENOSPC when that many entries were too small to make room: the old entry is
+ * gone, so an outdated value is never served.
  */
 int cache_put(struct cache *cache, const struct cache_ticket *ticket,
 	      enum cache_kind kind, const void *value, size_t size,

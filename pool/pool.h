@@ -148,10 +148,12 @@ struct pool_times {
 struct pool_reply {
 	/* 0, or -errno when no complete HTTP reply was received: -ENOENT (no
 	 * such endpoint), -EBUSY (its queue is full), -EHOSTDOWN (its breaker
-	 * is open, or it is paused), -ETIMEDOUT, -ETIME (older than max_age_ms, and not sent),
-	 * -ECONNREFUSED (no connection was made, so nothing was sent: refused,
-	 * unreachable, name not found, TLS, proxy), -EFBIG (longer than max_reply, or its headers than 300 KiB),
-	 * -ECANCELED (the pool goes away), -ENOMEM, -EIO (anything else).
+	 * is open, or it is paused), -ETIMEDOUT, -ETIME (older than
+	 * max_age_ms, and not sent), -ECONNREFUSED (no connection was made, so
+	 * nothing was sent: refused, unreachable, name not found, TLS, proxy),
+	 * -EFBIG (longer than max_reply, or its headers and trailers than
+	 * 300 KiB; or a header that libcurl has no room for), -ECANCELED (the
+	 * pool goes away), -ENOMEM, -EIO (anything else).
 	 * With an error all that follows error_text is empty, but for what
 	 * it took. */
 	int error;

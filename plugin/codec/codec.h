@@ -76,10 +76,10 @@ bool codec_cache_life(const char *cache_control, uint64_t age_s,
 /*
  * The cache key of one question: a keyed digest (siphashx24, 128 bit) of the
  * endpoint, the hook and every field but payload and peer port (of those that
- * are not told, the name that was sent), each length-prefixed, so that no two questions share a key by concatenation and
- * no password is stored. The endpoint is in it by the secret: that of all
- * questions to one is codec_secret_of(). Cannot fail. sodium_init() has been
- * called.
+ * are not told, the name that was sent), each length-prefixed, so that no two
+ * questions share a key by concatenation and no password is stored. The
+ * endpoint is in it by the secret: that of all questions to one is
+ * codec_secret_of(). Cannot fail. sodium_init() has been called.
  */
 void codec_key(const struct event *ev, const uint8_t secret[static 16],
 	       uint8_t ret[static CODEC_KEY_LEN]);
